@@ -1,0 +1,1 @@
+"""airfast: discrete labels for skeleton pre-training, exact and sparse."""

@@ -1,0 +1,1 @@
+"""The readers room of airfast."""

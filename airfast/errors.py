@@ -1,0 +1,9 @@
+"""The one exception that a user's input can raise."""
+
+
+class InputError(ValueError):
+    """A wrong input: file, option or array.
+
+    The message is one line that names the file (and line or frame where there is one), what was expected and what
+    was found. The command prints it and exits with status 2.
+    """

@@ -1,0 +1,1 @@
+"""Discrete labels from features: kNN → k-reciprocal Jaccard → DBSCAN → agreement (METHOD section 3 of the project)."""

@@ -1,0 +1,1 @@
+"""The methods room of airfast."""

@@ -1,0 +1,1 @@
+"""The skeletons room of airfast."""
