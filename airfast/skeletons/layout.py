@@ -1,0 +1,244 @@
+"""Skeleton layouts: joint names, tree, left/right pairs and body parts, as data.
+
+A layout is one JSON file; those shipped lie in `layouts/` beside this module, and a path to another works the same.
+Its keys:
+
+    note       what is known and what is inferred of the source format (text)
+    unit       "m", "cm" or "mm": the unit of the source files
+    shoulders  [left, right] joint names, used to find which way a body faces
+    drop       source joints to leave out, shell patterns allowed
+    aliases    {source name: joint name}
+    high       {part: {"parent": part or null}}: the coarse parts (HA), usually four limbs and the trunk
+    low        {part: {"parent": part or null, "high": part}}: the fine parts (LA), usually ten
+    joints     [{"name", "parent": name or null, "part": low part, "mirror": name (self if left out),
+                "canonical": name of the matching joint of the canonical layout (none if left out)}]
+
+An End Site of a BVH file is called `<joint>_end`.
+
+Low parts follow Fig. 3 of the paper: upper and lower segment of each limb, head, torso. A limb's upper segment owns
+both its end joints (shoulder and elbow, hip and knee), so that the mean of the part is the middle of the segment and
+moves with it; the lower segment owns what lies beyond. Collars belong to the torso, the neck to the head.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from airfast.errors import InputError
+
+METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
+"""Metres in one unit of length."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A skeleton of J joints: its tree, its mirror and its partition into body parts.
+
+    Attributes:
+        name: the name it was loaded by.
+        joints: (J,) joint names.
+        parents: (J,) index of each joint's parent, -1 for the root.
+        mirror: (J,) permutation that swaps left and right.
+        low: (J,) low (LA) part of each joint, an index into `low_names`.
+        high: (J,) high (HA) part of each joint, an index into `high_names`; a coarsening of `low`.
+        low_names: names of the low parts.
+        low_parents: parent of each low part, -1 for the torso.
+        high_names: names of the high parts.
+        high_parents: parent of each high part, -1 for the trunk.
+        canonical: (J,) name of the matching joint of the `canonical` layout, or None.
+        shoulders: joint indices of the (left, right) shoulder.
+        drop: patterns of source joints to leave out.
+        aliases: source joint name -> joint name.
+        unit: unit of the source files: "m", "cm" or "mm".
+        note: what is inferred of the format.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    parents: tuple[int, ...]
+    mirror: tuple[int, ...]
+    low: tuple[int, ...]
+    high: tuple[int, ...]
+    low_names: tuple[str, ...]
+    low_parents: tuple[int, ...]
+    high_names: tuple[str, ...]
+    high_parents: tuple[int, ...]
+    canonical: tuple[str | None, ...]
+    shoulders: tuple[int, int]
+    drop: tuple[str, ...]
+    aliases: Mapping[str, str]
+    unit: str
+    note: str
+
+    @property
+    def root(self) -> int:
+        """Index of the root joint."""
+        return self.parents.index(-1)
+
+    def record(self) -> dict[str, Any]:
+        """The layout as the contents of its JSON file; `layout_from_record` is the inverse."""
+        high_of = dict(zip(self.low, self.high, strict=True))
+        return {
+            "note": self.note,
+            "unit": self.unit,
+            "shoulders": [self.joints[i] for i in self.shoulders],
+            "drop": list(self.drop),
+            "aliases": dict(self.aliases),
+            "high": {
+                part: {"parent": _name(self.high_names, p)} for part, p in _pairs(self.high_names, self.high_parents)
+            },
+            "low": {
+                part: {"parent": _name(self.low_names, p), "high": self.high_names[high_of[i]]}
+                for i, (part, p) in enumerate(_pairs(self.low_names, self.low_parents))
+            },
+            "joints": [self._joint_record(i) for i in range(len(self.joints))],
+        }
+
+    def _joint_record(self, i: int) -> dict[str, Any]:
+        return {
+            "name": self.joints[i],
+            "parent": _name(self.joints, self.parents[i]),
+            "part": self.low_names[self.low[i]],
+            "mirror": self.joints[self.mirror[i]],
+            "canonical": self.canonical[i],
+        }
+
+
+def known_layouts() -> tuple[str, ...]:
+    """Names of the layouts that are shipped, sorted."""
+    entries = (files("airfast.skeletons") / "layouts").iterdir()
+    return tuple(sorted(entry.name.removesuffix(".json") for entry in entries if entry.name.endswith(".json")))
+
+
+def load_layout(name_or_path: str | Path) -> Layout:
+    """Load a shipped layout by name, or any layout from the path of its `.json` file.
+
+    Raises:
+        InputError: no such layout (the known ones are listed, the nearest first), or its file is not valid.
+    """
+    known = known_layouts()
+    if str(name_or_path) in known:
+        name = str(name_or_path)
+        text = (files("airfast.skeletons") / "layouts" / f"{name}.json").read_text(encoding="utf-8")
+        return layout_from_record(json.loads(text), name)
+    path = Path(name_or_path)
+    if path.suffix == ".json" and path.is_file():
+        return layout_from_record(_read_json(path), path.stem, str(path))
+    near = get_close_matches(str(name_or_path).lower(), known, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise InputError(
+        f"unknown layout {str(name_or_path)!r}: {hint}known are {', '.join(known)}, or the path of a .json file"
+    )
+
+
+def layout_from_record(record: Any, name: str, where: str | None = None) -> Layout:
+    """Check the contents of a layout file and build the Layout.
+
+    Args:
+        record: the parsed JSON (see the module's docstring).
+        name: the layout's name.
+        where: the file named in error messages; the layout's name if left out.
+
+    Raises:
+        InputError: a key is missing, a name is unknown, or the tree, the mirror or the partition is not sound.
+    """
+    where = where or f"layout {name}"
+    try:
+        layout = _build(record, name, where)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{where}: not a layout, missing or malformed entry {error}") from error
+    _check(layout, where)
+    return layout
+
+
+def _build(record: Mapping[str, Any], name: str, where: str) -> Layout:
+    rows: Sequence[Mapping[str, Any]] = record["joints"]
+    low_rows: Mapping[str, Mapping[str, Any]] = record["low"]
+    joints = tuple(str(row["name"]) for row in rows)
+    low_names, high_names = tuple(low_rows), tuple(record["high"])
+    low = tuple(_index(low_names, row["part"], "part", where) for row in rows)
+    high_of_low = [_index(high_names, row["high"], "part", where) for row in low_rows.values()]
+    left, right = (_index(joints, joint, "joint", where) for joint in record["shoulders"])
+    return Layout(
+        name=name,
+        joints=joints,
+        parents=tuple(_index(joints, row["parent"], "joint", where) for row in rows),
+        mirror=tuple(_index(joints, row.get("mirror", row["name"]), "joint", where) for row in rows),
+        low=low,
+        high=tuple(high_of_low[part] for part in low),
+        low_names=low_names,
+        low_parents=tuple(_index(low_names, row["parent"], "part", where) for row in low_rows.values()),
+        high_names=high_names,
+        high_parents=tuple(_index(high_names, row["parent"], "part", where) for row in record["high"].values()),
+        canonical=tuple(row.get("canonical") for row in rows),
+        shoulders=(left, right),
+        drop=tuple(record.get("drop", ())),
+        aliases=dict(record.get("aliases", {})),
+        unit=str(record["unit"]),
+        note=str(record.get("note", "")),
+    )
+
+
+def _check(layout: Layout, where: str) -> None:
+    if len(set(layout.joints)) < len(layout.joints):
+        twice = next(joint for joint in layout.joints if layout.joints.count(joint) > 1)
+        raise InputError(f"{where}: joint {twice!r} is listed twice")
+    trees = (
+        (layout.joints, layout.parents),
+        (layout.low_names, layout.low_parents),
+        (layout.high_names, layout.high_parents),
+    )
+    for names, parents in trees:
+        _check_tree(names, parents, where)
+    for i, j in enumerate(layout.mirror):
+        if layout.mirror[j] != i:
+            raise InputError(
+                f"{where}: {layout.joints[i]!r} mirrors {layout.joints[j]!r}, which does not mirror it back"
+            )
+    empty = set(range(len(layout.low_names))) - set(layout.low)
+    if empty:
+        raise InputError(f"{where}: part {layout.low_names[min(empty)]!r} owns no joint")
+    if layout.unit not in METRES:
+        raise InputError(f"{where}: unit {layout.unit!r} is not one of {', '.join(METRES)}")
+
+
+def _check_tree(names: Sequence[str], parents: Sequence[int], where: str) -> None:
+    roots = [name for name, parent in _pairs(names, parents) if parent < 0]
+    if len(roots) != 1:
+        raise InputError(f"{where}: expected one root (parent null), found {len(roots)}: {', '.join(roots) or 'none'}")
+    for start in range(len(names)):
+        node, steps = start, 0
+        while parents[node] >= 0 and steps <= len(names):
+            node, steps = parents[node], steps + 1
+        if steps > len(names):
+            raise InputError(f"{where}: {names[start]!r} hangs on a cycle of parents")
+
+
+def _index(names: Sequence[str], name: str | None, kind: str, where: str) -> int:
+    if name is None:
+        return -1
+    if name not in names:
+        near = get_close_matches(str(name), names, n=1)
+        raise InputError(f"{where}: unknown {kind} {name!r}" + (f", did you mean {near[0]!r}?" if near else ""))
+    return names.index(name)
+
+
+def _name(names: Sequence[str], index: int) -> str | None:
+    return None if index < 0 else names[index]
+
+
+def _pairs(names: Sequence[str], parents: Sequence[int]) -> list[tuple[str, int]]:
+    return list(zip(names, parents, strict=True))
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}: not JSON: {error.msg}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error

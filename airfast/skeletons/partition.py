@@ -1,0 +1,30 @@
+"""Appendage-skeleton partitioning (ASP, Section III-A): joints pooled into body parts by fixed matrices."""
+
+from collections.abc import Sequence
+
+import torch
+
+from airfast.errors import InputError
+
+
+def pooling_matrix(part: Sequence[int], parts: int) -> torch.Tensor:
+    """The mean over the joints of each part, as a matrix: `X_part = P @ X`.
+
+    Args:
+        part: (J,) part of each joint, 0 .. parts - 1 (`Layout.low` or `Layout.high`).
+        parts: number of parts.
+
+    Returns:
+        (parts, J) float32; every row sums to 1.
+
+    Raises:
+        InputError: a part owns no joint, so that its mean is undefined, or a joint's part is out of range.
+    """
+    index = torch.as_tensor(part, dtype=torch.long)  # (J,)
+    if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < parts:
+        raise InputError(f"body parts must lie in 0 .. {parts - 1}, found {sorted(set(part))}")
+    member = torch.arange(parts)[:, None] == index  # (parts, J)
+    count = member.sum(dim=1, keepdim=True)
+    if bool((count == 0).any()):
+        raise InputError(f"body part {int((count == 0).int().argmax())} of {parts} owns no joint")
+    return member.float() / count
