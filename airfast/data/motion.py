@@ -1,0 +1,261 @@
+"""The prepared set: many clips of one skeleton, in memory and on disk."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from airfast.errors import InputError
+from airfast.skeletons.layout import Layout, layout_from_record
+
+FORMAT = "airfast-prepared"
+VERSION = 1
+_POSITIONS, _CLIPS, _REST = "positions.npy", "clips.parquet", "prepared.json"
+
+
+@dataclass(frozen=True, eq=False)
+class MotionSet:
+    """N clips of one skeleton of J joints, F frames in all.
+
+    Attributes:
+        positions: (F, J, 3) float32, global joint positions in metres, y up; the clips one after another.
+        lengths: (N,) int64, frames of each clip; they sum to F.
+        fps: (N,) float32, frames a second of each clip.
+        names: N clip names, usually the source file relative to its folder.
+        labels: (N,) int64, index into `classes`; -1 is unlabelled.
+        classes: class names.
+        subjects: N names of the person who moves; "" is unknown.
+        groups: N names of what is done (content, take, session); "" is unknown.
+        layout: the skeleton.
+        info: JSON-ready notes: `name`, `synthetic` (bool), `sources` ([{"file", "sha256"}]), `note` (licence,
+            attribution), `unit` of the source, `version` of this package; `split` ({clip name: side}) if the source
+            declared one.
+
+    On disk a prepared set is a folder of three files:
+        positions.npy: `positions` as above (memory-mappable).
+        clips.parquet: one row a clip, in order: name, frames, fps, label (int64), class ("" if unlabelled), subject,
+            group.
+        prepared.json: format, version, frames, clips, classes, the layout's record and name, info, and the SHA-256 of
+            the other two files.
+    """
+
+    positions: NDArray[np.float32]
+    lengths: NDArray[np.int64]
+    fps: NDArray[np.float32]
+    names: tuple[str, ...]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    subjects: tuple[str, ...]
+    groups: tuple[str, ...]
+    layout: Layout
+    info: dict[str, Any]
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.lengths)
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """(N,) int64, first frame of each clip in `positions`."""
+        return np.asarray(np.cumsum(self.lengths) - self.lengths, dtype=np.int64)
+
+    def clip(self, index: int) -> NDArray[np.float32]:
+        """Positions of one clip: a (T, J, 3) view."""
+        start = int(self.offsets[index])
+        return self.positions[start : start + int(self.lengths[index])]
+
+    def select(self, index: Sequence[int] | NDArray[np.int64]) -> "MotionSet":
+        """The set of the given clips, copied, in the given order; classes are kept as they are."""
+        chosen = np.asarray(index, dtype=np.int64)
+        clips = [self.clip(int(i)) for i in chosen]
+        return MotionSet(
+            positions=np.concatenate(clips) if clips else self.positions[:0].copy(),
+            lengths=self.lengths[chosen],
+            fps=self.fps[chosen],
+            names=tuple(self.names[i] for i in chosen),
+            labels=self.labels[chosen],
+            classes=self.classes,
+            subjects=tuple(self.subjects[i] for i in chosen),
+            groups=tuple(self.groups[i] for i in chosen),
+            layout=self.layout,
+            info=dict(self.info),
+        )
+
+    def save(self, directory: Path) -> None:
+        """Write the set to a folder, whole or not at all: it is written beside the target and renamed.
+
+        An earlier prepared set there is replaced; anything else is left alone.
+
+        Raises:
+            InputError: the folder exists and holds something else, or cannot be written.
+        """
+        check_target(directory)
+        try:
+            with _staging(directory) as staging:
+                np.save(staging / _POSITIONS, self.positions)
+                pq.write_table(self._table(), staging / _CLIPS)
+                (staging / _REST).write_text(json.dumps(self._rest(staging), indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{directory}: cannot be written: {error.strerror or error}") from error
+
+    def _table(self) -> pa.Table:
+        named = ["" if label < 0 else self.classes[label] for label in self.labels]
+        return pa.table(
+            {
+                "name": pa.array(self.names, pa.string()),
+                "frames": pa.array(self.lengths, pa.int64()),
+                "fps": pa.array(self.fps, pa.float32()),
+                "label": pa.array(self.labels, pa.int64()),
+                "class": pa.array(named, pa.string()),
+                "subject": pa.array(self.subjects, pa.string()),
+                "group": pa.array(self.groups, pa.string()),
+            }
+        )
+
+    def _rest(self, staging: Path) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "frames": len(self.positions),
+            "clips": len(self),
+            "classes": list(self.classes),
+            "info": self.info,
+            "sha256": {name: file_sha256(staging / name) for name in (_POSITIONS, _CLIPS)},
+            "layout": {"name": self.layout.name, **self.layout.record()},
+        }
+
+    @classmethod
+    def load(cls, directory: Path) -> "MotionSet":
+        """Read a prepared set into memory and check it: checksums, shapes, labels, finite positions.
+
+        Raises:
+            InputError: the folder is not a prepared set, a file of it is missing or damaged.
+        """
+        rest = _read_rest(directory)
+        for name, expected in rest["sha256"].items():
+            _check_sum(directory / name, expected)
+        layout = layout_from_record(rest["layout"], rest["layout"]["name"], str(directory / _REST))
+        positions = np.load(directory / _POSITIONS, allow_pickle=False)
+        columns = pq.read_table(directory / _CLIPS).to_pydict()
+        motion = cls(
+            positions=positions,
+            lengths=np.array(columns["frames"], dtype=np.int64),
+            fps=np.array(columns["fps"], dtype=np.float32),
+            names=tuple(columns["name"]),
+            labels=np.array(columns["label"], dtype=np.int64),
+            classes=tuple(rest["classes"]),
+            subjects=tuple(columns["subject"]),
+            groups=tuple(columns["group"]),
+            layout=layout,
+            info=rest["info"],
+        )
+        motion.check(directory)
+        return motion
+
+    def check(self, where: Path | str) -> None:
+        """Check that the arrays agree with one another.
+
+        Raises:
+            InputError: a shape, a dtype, a length, a rate, a label or a position is not what the class promises.
+        """
+        expected = (int(self.lengths.sum()), len(self.layout.joints), 3)
+        if self.positions.shape != expected or self.positions.dtype != np.float32:
+            found = f"{self.positions.shape} {self.positions.dtype}"
+            raise InputError(f"{where}: positions: expected {expected} float32, found {found}")
+        columns = (self.fps, self.names, self.labels, self.subjects, self.groups)
+        if any(len(column) != len(self) for column in columns):
+            found = ", ".join(str(len(column)) for column in columns)
+            raise InputError(f"{where}: expected {len(self)} fps, names, labels, subjects and groups, found {found}")
+        if len(self) and int(self.lengths.min()) < 1:
+            raise InputError(f"{where}: clip {self.names[int(self.lengths.argmin())]!r} has no frames")
+        if not np.all(np.isfinite(self.fps) & (self.fps > 0)):
+            raise InputError(f"{where}: frame rates must be positive")
+        if len(self) and not -1 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
+            raise InputError(f"{where}: labels must lie in -1 .. {len(self.classes) - 1}")
+        if not np.isfinite(self.positions).all():
+            raise InputError(f"{where}: positions are not all finite")
+
+
+def check_target(directory: Path) -> None:
+    """Check, before any work, that a prepared set may be written to `directory`.
+
+    Raises:
+        InputError: it is a file, a folder that holds something else than a prepared set, or cannot be created.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory}: expected a folder to write to, found a file")
+    if directory.is_dir() and any(directory.iterdir()) and not (directory / _REST).is_file():
+        raise InputError(f"{directory}: the folder exists and is not a prepared set, choose another for the output")
+    above = directory.absolute().parent
+    while not above.exists():
+        above = above.parent
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise InputError(f"{directory}: cannot be written: no folder can be created in {above}")
+
+
+def is_prepared(directory: Path) -> bool:
+    """Whether the folder looks like a prepared set."""
+    return (directory / _REST).is_file()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _staging(directory: Path) -> Iterator[Path]:
+    """A folder beside `directory` that takes its place when the block ends, and vanishes if the block fails."""
+    directory = directory.absolute()
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    try:
+        staging.chmod(0o755)  # mkdtemp's own mode shuts out everybody else
+        yield staging
+        if directory.exists():
+            # A folder cannot be renamed over one that is not empty: move the old one out of the way first.
+            old = Path(tempfile.mkdtemp(prefix=f".{directory.name}.old.", dir=directory.parent))
+            directory.rename(old / "set")
+            staging.rename(directory)
+            shutil.rmtree(old)
+        else:
+            staging.rename(directory)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _read_rest(directory: Path) -> dict[str, Any]:
+    path = directory / _REST
+    if not path.is_file():
+        raise InputError(f"{directory}: expected a prepared set (a folder with {_REST}), found none")
+    try:
+        rest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: damaged, not readable as JSON: {error}") from error
+    found = rest.get("format"), rest.get("version")
+    if found != (FORMAT, VERSION):
+        raise InputError(f"{path}: expected format {FORMAT} version {VERSION}, found {found[0]} version {found[1]}")
+    missing = {"sha256", "layout", "classes", "info"} - rest.keys()
+    if missing:
+        raise InputError(f"{path}: damaged, {min(missing)!r} is missing")
+    return dict(rest)
+
+
+def _check_sum(path: Path, expected: str) -> None:
+    if not path.is_file():
+        raise InputError(f"{path}: damaged set, the file is missing")
+    found = file_sha256(path)
+    if found != expected:
+        raise InputError(f"{path}: damaged, expected SHA-256 {expected[:12]}…, found {found[:12]}…")

@@ -1,0 +1,237 @@
+"""From a folder of motion files to one prepared set."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from airfast._version import __version__
+from airfast.data.motion import MotionSet, check_target, file_sha256, is_prepared
+from airfast.data.readers.arrays import notes_path, read_arrays
+from airfast.data.readers.bvh import read_bvh
+from airfast.data.readers.clip import SourceClip, to_layout
+from airfast.data.readers.labels import Columns, LabelRow, match_rows, read_labels
+from airfast.errors import InputError
+from airfast.skeletons.layout import METRES, Layout, load_layout
+
+ENDINGS = (".bvh", ".npy", ".npz")
+"""Motion files that are read; others in the source folder are ignored."""
+
+
+@dataclass(frozen=True)
+class PrepareReport:
+    """What `prepare` made: the set, and each (file or clip, reason) that was skipped."""
+
+    motion: MotionSet
+    skipped: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """A clip on its way into the set: positions are (T, J, 3) float32 in metres."""
+
+    name: str
+    positions: np.ndarray[Any, np.dtype[np.float32]]
+    fps: float
+    row: LabelRow | None = None
+
+
+def prepare(
+    source: Path,
+    layout: str | None,
+    out: Path,
+    labels: Path | None = None,
+    fps: float | None = None,
+    unit: str | None = None,
+    label_column: str = "label",
+    subject_column: str = "subject",
+    group_column: str = "content",
+    on_bad_file: Literal["stop", "skip"] = "stop",
+    progress: Callable[[int, int], None] | None = None,
+) -> PrepareReport:
+    """Read motion files, check them, and write one prepared set (see MotionSet).
+
+    Files are taken in the order of their path below `source`; a clip is called by that path. Frames are kept as they
+    are: nothing is resampled, centred or filtered. Classes are the labels that occur, sorted; an empty label is
+    unlabelled, and without a label file every clip is.
+
+    Args:
+        source: a folder, searched through and through (prepared sets and hidden files in it are passed over), or one
+            file.
+        layout: name or path of the layout; None if the JSON beside each array names it.
+        out: folder of the prepared set; replaced if it is one already.
+        labels: CSV with `file`, the label column and optionally subject, group and `split` (see read_labels).
+        fps: frames a second; wins over what the files say.
+        unit: "m", "cm" or "mm"; wins over what the files and the layout say.
+        label_column: column of the label.
+        subject_column: column of the person.
+        group_column: column of what is done.
+        on_bad_file: "stop" at the first fault, or "skip" the file and list it. Skipping also covers a clip without a
+            row and a row without a clip; a faulty label file always stops.
+        progress: called with (files read, files in all) after each file.
+
+    Raises:
+        InputError: nothing to read, a faulty file (with line or frame), labels that do not match, an unknown layout or
+            unit, or an output that cannot be written. Nothing is written then.
+    """
+    check_target(out)
+    if unit is not None and unit not in METRES:
+        raise InputError(f"unit {unit!r} is not one of {', '.join(METRES)}")
+    if fps is not None and not (np.isfinite(fps) and fps > 0):
+        raise InputError(f"fps: expected a positive number, found {fps}")
+    paths = _motion_files(source)
+    rows = None if labels is None else read_labels(labels, Columns(label_column, subject_column, group_column))
+    reader = _Reader(source, _Rules(layout, fps, unit))
+    clips, skipped = _read_all(reader, paths, on_bad_file == "skip", progress)
+    if labels is not None and rows is not None:
+        clips = _labelled(clips, rows, labels, skipped, on_bad_file == "skip")
+    if not clips:
+        raise InputError(f"{source}: no clip is left, {len(skipped)} were skipped; the first: {': '.join(skipped[0])}")
+    motion = _assemble(clips, reader, source, [*paths, *([labels] if labels else [])])
+    motion.save(out)
+    return PrepareReport(motion, skipped)
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """What the user said of the source, None where the files are to say it."""
+
+    layout: str | None
+    fps: float | None
+    unit: str | None
+
+
+class _Reader:
+    """Reads files of one source; remembers the layout and the units it met."""
+
+    def __init__(self, source: Path, rules: _Rules) -> None:
+        self.base = source if source.is_dir() else source.parent
+        self.rules = rules
+        self.layout: Layout | None = None if rules.layout is None else load_layout(rules.layout)
+        self.units: set[str] = set()
+
+    def name(self, path: Path) -> str:
+        return path.relative_to(self.base).as_posix()
+
+    def read(self, path: Path) -> list[_Clip]:
+        return [self._clip(clip, path) for clip in _source_clips(path, self.name(path))]
+
+    def _clip(self, clip: SourceClip, path: Path) -> _Clip:
+        where = str(path) if clip.name == self.name(path) else f"{path} clip {clip.name}"
+        layout = self._layout(clip, where)
+        unit = self.rules.unit or clip.unit or layout.unit
+        if unit not in METRES:
+            raise InputError(f"{where}: unit {unit!r} is not one of {', '.join(METRES)}")
+        rate = self.rules.fps if self.rules.fps is not None else clip.fps
+        if not isinstance(rate, int | float) or not (np.isfinite(rate) and rate > 0):
+            raise InputError(f"{where}: expected the frame rate (fps) as a positive number, found {rate}")
+        self.units.add(unit)
+        return _Clip(clip.name, to_layout(clip, layout, unit, where), float(rate))
+
+    def _layout(self, clip: SourceClip, where: str) -> Layout:
+        if self.layout is None:
+            if clip.layout is None:
+                raise InputError(
+                    f"{where}: expected a layout, named by the user or by the JSON beside the file, found none"
+                )
+            self.layout = load_layout(clip.layout)
+        elif clip.layout is not None and load_layout(clip.layout) != self.layout:
+            raise InputError(f"{where}: expected layout {self.layout.name}, found {clip.layout}")
+        return self.layout
+
+
+def _source_clips(path: Path, name: str) -> list[SourceClip]:
+    if path.suffix.lower() != ".bvh":
+        return read_arrays(path, name)
+    bvh = read_bvh(path)
+    return [SourceClip(name, bvh.positions, bvh.names, bvh.fps)]
+
+
+def _motion_files(source: Path) -> list[Path]:
+    if source.is_file():
+        if source.suffix.lower() not in ENDINGS:
+            raise InputError(f"{source}: expected a file that ends in {', '.join(ENDINGS)}")
+        return [source]
+    if not source.is_dir():
+        raise InputError(f"{source}: expected a folder or a motion file, found nothing")
+    found = [
+        p for p in source.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file() and not _passed_over(p, source)
+    ]
+    if not found:
+        raise InputError(f"{source}: expected {', '.join(ENDINGS)} files, found none")
+    return sorted(found)
+
+
+def _passed_over(path: Path, source: Path) -> bool:
+    return is_prepared(path.parent) or any(part.startswith(".") for part in path.relative_to(source).parts)
+
+
+def _read_all(
+    reader: _Reader, paths: Sequence[Path], skip: bool, progress: Callable[[int, int], None] | None
+) -> tuple[list[_Clip], list[tuple[str, str]]]:
+    clips: dict[str, _Clip] = {}
+    skipped: list[tuple[str, str]] = []
+    for done, path in enumerate(paths, 1):
+        try:
+            for clip in reader.read(path):
+                if clip.name in clips:
+                    raise InputError(f"{path}: a clip called {clip.name!r} was read already")
+                clips[clip.name] = clip
+        except InputError as error:
+            if not skip:
+                raise
+            skipped.append((reader.name(path), str(error).removeprefix(f"{path}").lstrip(": ")))
+        if progress:
+            progress(done, len(paths))
+    return list(clips.values()), skipped
+
+
+def _labelled(
+    clips: list[_Clip], rows: list[LabelRow], path: Path, skipped: list[tuple[str, str]], skip: bool
+) -> list[_Clip]:
+    """The clips with their rows; faults of matching are raised, or added to `skipped`."""
+    row_of, unmatched = match_rows(rows, [clip.name for clip in clips], path)
+    already = {name for name, _ in skipped}
+    faults = [(clip.name, f"no row in {path}") for clip in clips if clip.name not in row_of]
+    faults += [(f"{path}:{row.line}", f"no clip {row.file!r}") for row in unmatched if row.file not in already]
+    if faults and not skip:
+        more = f" (and {len(faults) - 1} more like it)" if len(faults) > 1 else ""
+        raise InputError(f"{': '.join(faults[0])}{more}")
+    skipped += faults
+    return [_Clip(clip.name, clip.positions, clip.fps, row_of[clip.name]) for clip in clips if clip.name in row_of]
+
+
+def _assemble(clips: Sequence[_Clip], reader: _Reader, source: Path, files: Sequence[Path]) -> MotionSet:
+    assert reader.layout is not None  # set by the first clip
+    rows = [clip.row or LabelRow(0, clip.name, "", "", "", "") for clip in clips]
+    classes = tuple(sorted({row.label for row in rows} - {""}))
+    index = {label: i for i, label in enumerate(classes)} | {"": -1}
+    notes = {note for path in files if (note := notes_path(path)) and path.suffix.lower() in (".npy", ".npz")}
+    info: dict[str, Any] = {
+        "name": source.resolve().stem,
+        "synthetic": False,
+        "note": "",
+        "unit": ", ".join(sorted(reader.units)),
+        "version": __version__,
+        "sources": [{"file": _shown(path, reader), "sha256": file_sha256(path)} for path in [*files, *sorted(notes)]],
+    }
+    if any(row.split for row in rows):
+        info["split"] = {clip.name: row.split for clip, row in zip(clips, rows, strict=True)}
+    return MotionSet(
+        positions=np.concatenate([clip.positions for clip in clips]),
+        lengths=np.array([len(clip.positions) for clip in clips], dtype=np.int64),
+        fps=np.array([clip.fps for clip in clips], dtype=np.float32),
+        names=tuple(clip.name for clip in clips),
+        labels=np.array([index[row.label] for row in rows], dtype=np.int64),
+        classes=classes,
+        subjects=tuple(row.subject for row in rows),
+        groups=tuple(row.group for row in rows),
+        layout=reader.layout,
+        info=info,
+    )
+
+
+def _shown(path: Path, reader: _Reader) -> str:
+    return reader.name(path) if path.is_relative_to(reader.base) else path.name

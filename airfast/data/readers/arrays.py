@@ -1,0 +1,125 @@
+"""Joint positions as `.npy` or `.npz` arrays, described by a small JSON.
+
+    clip.npy    (T, J, 3): one clip; (N, T, J, 3): N clips of T frames
+    clips.npz   `positions` as above, or (F, J, 3) with `lengths` (N,): N clips one after another.
+                Optional: `names` (N,), `fps` (one number), `joints` (J,). Other arrays are ignored.
+
+Positions are global, y up, integers or floats. Pickled objects are refused. The JSON is `<stem>.json` beside the array,
+or else `dataset.json` in the same folder; its keys, all optional, are
+
+    layout   name of the layout (or path of a layout file)
+    fps      frames a second
+    unit     "m", "cm" or "mm"
+    joints   joint names in the order of the array; left out, the layout's order is meant
+    names    clip names of a file that holds many
+
+and win over the arrays of an `.npz`. A clip is called by its file, `<file>#<index>` where a file holds many without
+names.
+"""
+
+import json
+import zipfile
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airfast.data.readers.clip import SourceClip
+from airfast.errors import InputError
+
+KEYS = ("layout", "fps", "unit", "joints", "names")
+"""Keys of the JSON beside an array."""
+
+
+def read_arrays(path: Path, name: str) -> list[SourceClip]:
+    """Read the clips of an `.npy` or `.npz` file.
+
+    Args:
+        path: the array file.
+        name: what to call its clips.
+
+    Raises:
+        InputError: the file cannot be read or has the wrong shape, or the JSON beside it has an unknown or wrong key.
+    """
+    arrays = _load(path)
+    notes = {key: arrays[key].tolist() for key in ("names", "fps", "joints") if key in arrays} | _notes(path)
+    positions = _positions(arrays, path)
+    lengths = arrays.get("lengths")
+    if lengths is None and positions.ndim == 3:
+        clips, names = [positions], [name]
+    else:
+        clips = list(positions) if lengths is None else _cut(positions, lengths, path)
+        names = [str(n) for n in notes.get("names", [f"{name}#{i}" for i in range(len(clips))])]
+    if len(names) != len(clips):
+        raise InputError(f"{path}: expected {len(clips)} names (one a clip), found {len(names)}")
+    joints = _joints(notes, positions.shape[-2], path)
+    fps, unit, layout = notes.get("fps"), notes.get("unit"), notes.get("layout")
+    return [SourceClip(n, clip, joints, fps, unit, layout) for n, clip in zip(names, clips, strict=True)]
+
+
+def notes_path(path: Path) -> Path | None:
+    """The JSON that describes an array file, None if there is none."""
+    beside = (path.with_suffix(".json"), path.with_name("dataset.json"))
+    return next((candidate for candidate in beside if candidate.is_file()), None)
+
+
+def _load(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"positions": loaded}
+        with loaded:
+            return {key: loaded[key] for key in ("positions", "lengths", "names", "fps", "joints") if key in loaded}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: cannot be read as {path.suffix}: {reason}") from error
+
+
+def _positions(arrays: dict[str, NDArray[Any]], path: Path) -> NDArray[Any]:
+    if "positions" not in arrays:
+        raise InputError(f"{path}: expected an array 'positions', found none")
+    positions = arrays["positions"]
+    ranks = (3,) if "lengths" in arrays else (3, 4)
+    if positions.ndim not in ranks or positions.shape[-1] != 3 or positions.dtype.kind not in "iuf":
+        wanted = "(frames, joints, 3)" + (" or (clips, frames, joints, 3)" if 4 in ranks else "")
+        raise InputError(f"{path}: expected {wanted} numbers, found {positions.shape} {positions.dtype}")
+    return positions
+
+
+def _cut(positions: NDArray[Any], lengths: NDArray[Any], path: Path) -> list[NDArray[Any]]:
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any() or lengths.sum() != len(positions):
+        raise InputError(f"{path}: expected whole lengths that sum to {len(positions)} frames, found {lengths.sum()}")
+    return np.split(positions, np.cumsum(lengths)[:-1])
+
+
+def _joints(notes: dict[str, Any], nodes: int, path: Path) -> tuple[str, ...] | None:
+    if "joints" not in notes:
+        return None
+    joints = tuple(str(joint) for joint in notes["joints"])
+    if len(joints) != nodes:
+        raise InputError(f"{path}: expected {nodes} joint names, found {len(joints)}")
+    return joints
+
+
+def _notes(path: Path) -> dict[str, Any]:
+    source = notes_path(path)
+    if source is None:
+        return {}
+    try:
+        notes = json.loads(source.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{source}:{error.lineno}: not JSON: {error.msg}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{source}: cannot be read: {error}") from error
+    if not isinstance(notes, dict):
+        raise InputError(f"{source}: expected an object with the keys {', '.join(KEYS)}, found {type(notes).__name__}")
+    for key in notes:
+        if key not in KEYS:
+            near = get_close_matches(key, KEYS, n=1)
+            raise InputError(
+                f"{source}: unknown key {key!r}, "
+                + (f"did you mean {near[0]!r}?" if near else f"known are {', '.join(KEYS)}")
+            )
+    return notes

@@ -1,0 +1,114 @@
+"""The labels of clips: a CSV with one row a clip."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from airfast.errors import InputError
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """One row: its line in the CSV and what it says; "" is unknown or unlabelled."""
+
+    line: int
+    file: str
+    label: str
+    subject: str
+    group: str
+    split: str
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns to read beside `file`."""
+
+    label: str = "label"
+    subject: str = "subject"
+    group: str = "content"
+
+
+def read_labels(path: Path, columns: Columns) -> list[LabelRow]:
+    """Read a label file: `file`, the label column, and if present those of subject, group and `split`.
+
+    Subject and group columns may be absent under their default names (`group` then stands in for `content`); a column
+    that was asked for by another name must be there.
+
+    Raises:
+        InputError: the file cannot be read, a column is missing, or a row has too few or too many fields.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            header = [name.strip() for name in next(reader, [])]
+            subject, group = _checked(columns, header, path)
+            numbered = [(reader.line_num, fields) for fields in reader if fields]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read as CSV: {error}") from error
+    rows = []
+    for line, fields in numbered:
+        if len(fields) != len(header):
+            raise InputError(f"{path}:{line}: expected {len(header)} fields, found {len(fields)}")
+        cell = dict(zip(header, (field.strip() for field in fields), strict=True))
+        file_name = cell["file"].replace("\\", "/").removeprefix("./")
+        if not file_name:
+            raise InputError(f"{path}:{line}: expected a file name, found nothing")
+        known = cell[columns.label], cell.get(subject, ""), cell.get(group, ""), cell.get("split", "")
+        rows.append(LabelRow(line, file_name, *known))
+    return rows
+
+
+def match_rows(
+    rows: Sequence[LabelRow], names: Sequence[str], path: Path
+) -> tuple[dict[str, LabelRow], list[LabelRow]]:
+    """Which row speaks of which clip.
+
+    A row names a clip by its path relative to the source folder, or by the file name alone where that is unique, with
+    or without the ending.
+
+    Returns:
+        The row of each clip that has one, and the rows that match no clip.
+
+    Raises:
+        InputError: a row matches several clips, or a clip has several rows.
+    """
+    exact, loose = set(names), defaultdict(set)
+    for name in names:
+        pure = PurePosixPath(name)
+        for key in (str(pure.with_suffix("")), pure.name, pure.stem):
+            loose[key].add(name)
+    found: dict[str, LabelRow] = {}
+    unmatched: list[LabelRow] = []
+    seen: dict[str, int] = {}
+    for row in rows:
+        if row.file in seen:
+            raise InputError(f"{path}:{row.line}: {row.file!r} has a row already, on line {seen[row.file]}")
+        seen[row.file] = row.line
+        clips = {row.file} if row.file in exact else loose.get(row.file, set())
+        if not clips:
+            unmatched.append(row)
+            continue
+        if len(clips) > 1:
+            raise InputError(
+                f"{path}:{row.line}: {row.file!r} matches {len(clips)} clips: {', '.join(sorted(clips)[:3])}"
+            )
+        (clip,) = clips
+        if clip in found:
+            raise InputError(f"{path}:{row.line}: clip {clip!r} has a row already, on line {found[clip].line}")
+        found[clip] = row
+    return found, unmatched
+
+
+def _checked(columns: Columns, header: Sequence[str], path: Path) -> tuple[str, str]:
+    """The columns of subject and group to read, after a check of all."""
+    usual = Columns()
+    wanted = ["file", columns.label]
+    wanted += [columns.subject] if columns.subject != usual.subject else []
+    wanted += [columns.group] if columns.group != usual.group else []
+    for name in wanted:
+        if name not in header:
+            found = ", ".join(header) or "an empty file"
+            raise InputError(f"{path}:1: expected a column {name!r}, found {found}")
+    return columns.subject, columns.group if columns.group in header else "group"
