@@ -1,0 +1,66 @@
+"""The label stage on the CPU: FAISS for candidates, Numba for everything that is exact."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from numba import njit, prange
+
+from airfast.errors import InputError
+from airfast.labels import cpu_dbscan, cpu_jaccard, cpu_knn
+from airfast.labels.backend import Clusters, Edges, Encoding, Neighbours
+
+
+class CpuBackend:
+    """Implements `Backend` for tensors on the CPU; twin of the CUDA backend."""
+
+    name = "cpu"
+
+    def knn(self, unit: torch.Tensor, k: int, method: str, memory_mb: int) -> Neighbours:
+        """Exact canonical neighbours."""
+        if method != "exact":
+            raise InputError(f"knn {method}: not built yet")
+        index, similarity = cpu_knn.exact_knn(unit.numpy(), k)
+        return Neighbours(torch.from_numpy(index), torch.from_numpy(similarity))
+
+    def encode(self, unit: torch.Tensor, neighbours: Neighbours, k1: int, k2: int, memory_mb: int) -> Encoding:
+        """Reciprocal sets, expansion, weights and query expansion in two counted passes each."""
+        parts = cpu_jaccard.encode(unit.numpy(), neighbours.index.numpy(), neighbours.similarity.numpy(), k1, k2)
+        indptr, columns, weights, one = parts
+        return Encoding(torch.from_numpy(indptr), torch.from_numpy(columns), torch.from_numpy(weights), one)
+
+    def edges(self, encoding: Encoding, eps: float, memory_mb: int) -> Iterator[Edges]:
+        """The join over inverted lists."""
+        sparse = (encoding.indptr.numpy(), encoding.columns.numpy(), encoding.weights.numpy())
+        for row, col, overlap in cpu_jaccard.join(*sparse, encoding.one, eps, memory_mb):
+            m = overlap / encoding.one
+            distance = np.maximum(0.0, 1 - m / (2 - m)).astype(np.float32)
+            yield Edges(torch.from_numpy(row), torch.from_numpy(col), torch.from_numpy(distance))
+
+    def near(self, rows: torch.Tensor, radius: float, memory_mb: int) -> Iterator[Edges]:
+        """Not built yet."""
+        raise InputError("metric: only jaccard is built yet")
+
+    def cluster(self, edges: Iterable[Edges], n: int, min_samples: int) -> Clusters:
+        """Union-find over core pairs as they come."""
+        labels, core = cpu_dbscan.cluster(((e.row.numpy(), e.col.numpy()) for e in edges), n, min_samples)
+        return Clusters(torch.from_numpy(labels), torch.from_numpy(core))
+
+    def agree(self, first: Neighbours, second: Neighbours, k: int) -> torch.Tensor:
+        """Eq. 1 on the first k neighbours after the row itself."""
+        return torch.from_numpy(intersection_over_union(first.index.numpy(), second.index.numpy(), k))
+
+
+@njit(parallel=True, cache=True)
+def intersection_over_union(first, second, k):  # type: ignore[no-untyped-def]
+    """Eq. 1 by comparing every pair of the two lists: k² of int32 is less work than any set."""
+    n = first.shape[0]
+    share = np.ones(n, np.float32)
+    for i in prange(n):
+        common = 0
+        for a in range(1, k + 1):
+            for b in range(1, k + 1):
+                common += first[i, a] == second[i, b]
+        if k:
+            share[i] = common / (2 * k - common)
+    return share

@@ -1,0 +1,184 @@
+"""The label stage: knn → encode → edges → cluster → agree → LabelSet (METHOD section 3 and Eq. 1)."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import torch
+
+from airfast.errors import InputError
+from airfast.labels.backend import Backend, Clusters, Edges, Neighbours, resolve
+from airfast.labels.features import as_matrix, finite_rows, unit_rows
+from airfast.labels.result import LabelSet
+
+Result = TypeVar("Result")
+
+
+def generate_labels(
+    features: Any,
+    view: Any = None,
+    *,
+    metric: str = "jaccard",
+    eps: float = 0.6,
+    min_samples: int = 4,
+    k1: int = 30,
+    k2: int = 6,
+    agreement_k: int = 20,
+    knn: str = "exact",
+    backend: str = "auto",
+    memory_mb: int | None = None,
+) -> LabelSet:
+    """Cluster N feature vectors into discrete labels and measure how far two views of them agree.
+
+    features: (N, D) floating tensor on any device, or NumPy array; rows are brought to unit length.
+    view: an (N, D2) tensor to compare with `features` by Eq. 1, a pair of such tensors to compare with each other, or
+    None for an agreement of ones. metric: jaccard (k-reciprocal, METHOD 3) with eps in (0, 1]; cosine (1 − cosine
+    similarity) with eps in (0, 2]; euclidean, on the features as given, with eps > 0. k1 and agreement_k beyond N
+    shrink to what N allows, and `notes` says so. knn: exact, hnsw or ivf. memory_mb bounds the working memory of the
+    stage in MB, beside its input and output; the result does not depend on it.
+
+    Raises InputError for unusable features, views or options. Source: METHOD section 3, Eq. 1.
+    """
+    _check_options(metric, eps, {"min_samples": min_samples, "k1": k1, "k2": k2, "agreement_k": agreement_k}, knn)
+    memory = _memory(memory_mb)
+    matrix = as_matrix(features, "features")
+    n = len(matrix)
+    views = _views(view, matrix)
+    device, reason = resolve(backend, matrix.device)
+    clock = _Clock(matrix.device)
+    k1, k2, agreement_k, notes = _fit(n, k1, k2, agreement_k, metric, bool(views))
+    unit = unit_rows(matrix, "features")
+
+    def search(rows: torch.Tensor, k: int) -> Neighbours:
+        return clock.run("knn", lambda: device.knn(rows, k, knn, memory))
+
+    own = None  # the neighbours of `features`, if they are needed
+    if metric == "jaccard":
+        own = search(unit, max(k1, agreement_k + 1) if len(views) == 1 else k1)
+        clusters = _cluster_jaccard(device, clock, unit, own, k1, k2, eps, min_samples, memory)
+    else:
+        rows = finite_rows(matrix, "features") if metric == "euclidean" else unit
+        radius = eps if metric == "euclidean" else math.sqrt(2 * eps)
+        clusters = _cluster_pairs(device, clock, lambda: device.near(rows, radius, memory), n, min_samples)
+
+    agreement = torch.ones(n, device=unit.device)
+    if views:
+        lists = [search(v, agreement_k + 1) for v in views]
+        if len(lists) == 1:
+            lists.append(own if own is not None else search(unit, agreement_k + 1))
+        agreement = clock.run("agree", lambda: device.agree(lists[0], lists[1], agreement_k))
+    return _label_set(clusters, agreement, clock.seconds, device.name, reason, notes)
+
+
+def _cluster_jaccard(
+    device: Backend,
+    clock: "_Clock",
+    unit: torch.Tensor,
+    near: Neighbours,
+    k1: int,
+    k2: int,
+    eps: float,
+    min_samples: int,
+    memory: int,
+) -> Clusters:
+    n = len(unit)
+    if eps >= 1:  # a Jaccard distance never exceeds 1: every pair is within eps, and none need be looked at
+        whole = torch.full((n,), n >= min_samples, device=unit.device)
+        return Clusters(torch.where(whole, 0, -1), whole)
+    encoding = clock.run("encode", lambda: device.encode(unit, near, k1, k2, memory))
+    return _cluster_pairs(device, clock, lambda: device.edges(encoding, eps, memory), n, min_samples)
+
+
+def _cluster_pairs(
+    device: Backend, clock: "_Clock", pairs: Callable[[], Iterator[Edges]], n: int, min_samples: int
+) -> Clusters:
+    """Pairs are found while they are consumed; what finding them took is not counted as clustering."""
+    clusters = clock.run("cluster", lambda: device.cluster(clock.iterate("edges", pairs()), n, min_samples))
+    clock.seconds["cluster"] -= clock.seconds["edges"]
+    return clusters
+
+
+def _label_set(
+    clusters: Clusters, agreement: torch.Tensor, seconds: dict[str, float], name: str, reason: str, notes: list[str]
+) -> LabelSet:
+    labels = clusters.labels
+    count = int(labels.max()) + 1
+    members = torch.bincount(labels + 1, minlength=count + 1)
+    members[0] = 0  # noise
+    size = members[labels + 1]
+    return LabelSet(labels, agreement, clusters.core, size, count, seconds, name, reason, tuple(notes))
+
+
+class _Clock:
+    """Adds up wall seconds by step; waits for the device where there is one, or the figures would mean nothing."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds = dict.fromkeys(("knn", "encode", "edges", "cluster", "agree"), 0.0)
+
+    def run(self, step: str, work: Callable[[], Result]) -> Result:
+        started = self._now()
+        result = work()
+        self.seconds[step] += self._now() - started
+        return result
+
+    def iterate(self, step: str, blocks: Iterator[Edges]) -> Iterator[Edges]:
+        while (block := self.run(step, lambda: next(blocks, None))) is not None:
+            yield block
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+
+def _views(view: Any, features: torch.Tensor) -> list[torch.Tensor]:
+    """The views as unit rows: none, one to be compared with the features, or two."""
+    if view is None:
+        return []
+    pair = view if isinstance(view, tuple | list) else (view,)
+    if len(pair) > 2:
+        raise InputError(f"view: expected one array or a pair of arrays, found {len(pair)}")
+    matrices = [as_matrix(v, "view") for v in pair]
+    for matrix in matrices:
+        if len(matrix) != len(features):
+            raise InputError(f"view: expected {len(features)} rows as in features, found {len(matrix)}")
+        if matrix.device != features.device:
+            raise InputError(f"view: expected device {features.device} as of features, found {matrix.device}")
+    return [unit_rows(matrix, "view") for matrix in matrices]
+
+
+def _check_options(metric: str, eps: float, counts: dict[str, int], knn: str) -> None:
+    largest = {"jaccard": 1.0, "cosine": 2.0, "euclidean": math.inf}
+    if metric not in largest:
+        raise InputError(f"metric: expected {', '.join(largest)}, found '{metric}'")
+    if not 0 < eps <= largest[metric] or math.isinf(eps):
+        limit = f"in (0, {largest[metric]:g}]" if metric != "euclidean" else "above 0"
+        raise InputError(f"eps: expected a value {limit} for metric {metric}, found {eps}")
+    for name, value in counts.items():
+        if value < 1:
+            raise InputError(f"{name}: expected at least 1, found {value}")
+    if knn not in ("exact", "hnsw", "ivf"):
+        raise InputError(f"knn: expected exact, hnsw, ivf, found '{knn}'")
+
+
+def _fit(n: int, k1: int, k2: int, agreement_k: int, metric: str, compared: bool) -> tuple[int, int, int, list[str]]:
+    """Shrink the neighbourhoods to what N rows allow; one note for each that had to."""
+    notes = []
+    if metric == "jaccard" and k1 > n:
+        notes.append(f"k1: {n} instead of {k1}, because there are only {n} samples")
+    if compared and agreement_k > n - 1:
+        notes.append(f"agreement_k: {n - 1} instead of {agreement_k}, because there are only {n} samples")
+    k1 = min(k1, n)
+    return k1, min(k2, k1), min(agreement_k, n - 1), notes
+
+
+def _memory(memory_mb: int | None) -> int:
+    """Working memory in MB: as asked for, else half of the machine's."""
+    if memory_mb is None:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (2 << 20)
+    if memory_mb < 1:
+        raise InputError(f"memory_mb: expected at least 1, found {memory_mb}")
+    return memory_mb

@@ -1,0 +1,115 @@
+"""Features in: from a file, or from the caller's array, checked and brought to unit length."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from airfast.errors import InputError
+
+
+def load_features(path: str | Path) -> torch.Tensor:
+    """Read an (N, D) floating array from `.npy`, `.npz`, `.safetensors` or `.parquet`.
+
+    An archive holds one array, or one named `features`. A Parquet file has D numeric columns, or one column named
+    `features` of D-long lists. Raises InputError for everything that cannot be read as such.
+    """
+    path = Path(path)
+    read = _READERS.get(path.suffix.lower())
+    if read is None:
+        raise InputError(f"{path}: expected one of {', '.join(_READERS)}, found '{path.suffix}'")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty")
+    try:
+        array = read(path)
+    except InputError:
+        raise
+    except Exception as error:  # each format fails in its own way; the user needs one line
+        raise InputError(f"{path}: cannot be read as {path.suffix[1:]} ({str(error).splitlines()[0]})") from error
+    return as_matrix(array, str(path))
+
+
+def as_matrix(array: Any, name: str) -> torch.Tensor:
+    """Accept a torch tensor or NumPy array as (N, D) floating with N, D ≥ 1; anything else is an InputError."""
+    if not isinstance(array, torch.Tensor):
+        array = np.asarray(array)
+        if array.dtype.kind != "f":
+            raise InputError(f"{name}: expected a floating dtype, found {array.dtype}")
+        array = torch.from_numpy(np.ascontiguousarray(array))
+    matrix: torch.Tensor = array.detach()
+    if not matrix.is_floating_point():
+        raise InputError(f"{name}: expected a floating dtype, found {str(matrix.dtype).removeprefix('torch.')}")
+    if matrix.ndim != 2 or 0 in matrix.shape:
+        raise InputError(f"{name}: expected a non-empty (N, D) array, found shape {tuple(matrix.shape)}")
+    return matrix
+
+
+def finite_rows(matrix: torch.Tensor, name: str) -> torch.Tensor:
+    """The matrix as contiguous float32; NaN or infinity is an InputError that names the first row."""
+    matrix = matrix.to(torch.float32).contiguous()
+    # A row's sum is finite unless it holds NaN or infinity, or overflows: only suspects are looked at closely.
+    suspects = (~torch.isfinite(matrix.sum(1))).nonzero().flatten()
+    bad = suspects[~torch.isfinite(matrix[suspects]).all(1)]
+    if len(bad):
+        raise InputError(f"{name}: row {int(bad[0])} holds a NaN or infinite value")
+    return matrix
+
+
+def unit_rows(matrix: torch.Tensor, name: str) -> torch.Tensor:
+    """Rows scaled to unit length, (N, D) float32, computed in float64; a zero row is an InputError that names it."""
+    matrix = finite_rows(matrix, name)
+    unit = torch.empty_like(matrix)
+    block = max(1, (1 << 22) // matrix.shape[1])  # rows; 32 MB of float64 at a time
+    for start in range(0, len(matrix), block):
+        rows = matrix[start : start + block].double()
+        norm = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+        zero = (norm.flatten() == 0).nonzero()
+        if len(zero):
+            raise InputError(f"{name}: row {start + int(zero[0])} is a zero vector and has no direction")
+        unit[start : start + block] = rows / norm
+    return unit
+
+
+def _read_npy(path: Path) -> Any:
+    return np.load(path, allow_pickle=False)
+
+
+def _read_npz(path: Path) -> Any:
+    with np.load(path, allow_pickle=False) as archive:
+        return archive[_only_name(list(archive), path)]
+
+
+def _read_safetensors(path: Path) -> Any:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as archive:
+        return archive.get_tensor(_only_name(list(archive.keys()), path))
+
+
+def _read_parquet(path: Path) -> Any:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    if "features" in table.column_names:
+        return np.asarray(table["features"].to_pylist(), dtype=np.float32)
+    return np.stack([column.to_numpy() for column in table.columns], axis=1)
+
+
+def _only_name(names: list[str], path: Path) -> str:
+    if "features" in names:
+        return "features"
+    if len(names) == 1:
+        return names[0]
+    raise InputError(f"{path}: expected one array or one named 'features', found {', '.join(sorted(names)) or 'none'}")
+
+
+_READERS: dict[str, Callable[[Path], Any]] = {
+    ".npy": _read_npy,
+    ".npz": _read_npz,
+    ".safetensors": _read_safetensors,
+    ".parquet": _read_parquet,
+}

@@ -1,0 +1,63 @@
+"""What the label stage hands out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from airfast.errors import InputError
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """The labels of N samples and how they came about; all tensors are on the device of the features.
+
+    labels: (N,) int64, the cluster of each sample, -1 for noise; clusters are numbered by their smallest core index.
+    agreement: (N,) float32 in [0, 1], the top-k intersection over union of two views (Eq. 1), ones without a view.
+    core: (N,) bool, the core points of DBSCAN. cluster_size: (N,) int64, members of the own cluster, 0 for noise.
+    seconds: wall time by step. backend, reason: what ran, and why that one. notes: lines worth telling the user.
+    """
+
+    labels: torch.Tensor
+    agreement: torch.Tensor
+    core: torch.Tensor
+    cluster_size: torch.Tensor
+    num_clusters: int
+    seconds: dict[str, float]
+    backend: str
+    reason: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def noise_share(self) -> float:
+        """Share of samples without a cluster, in [0, 1]."""
+        return float((self.labels < 0).double().mean())
+
+    @property
+    def mean_agreement(self) -> float:
+        """Mean of Eq. 1 over all samples, in [0, 1]."""
+        return float(self.agreement.double().mean())
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a sample: index, label, agreement, core, cluster_size."""
+        columns = {
+            "label": self.labels,
+            "agreement": self.agreement,
+            "core": self.core,
+            "cluster_size": self.cluster_size,
+        }
+        index = {"index": np.arange(len(self.labels), dtype=np.int64)}
+        return pd.DataFrame(index | {name: column.cpu().numpy() for name, column in columns.items()})
+
+    def save(self, path: str | Path) -> None:
+        """Write `to_frame` as Parquet, whole or not at all; a path that cannot be written is an InputError."""
+        path = Path(path)
+        part = path.with_name(path.name + ".part")
+        try:
+            self.to_frame().to_parquet(part, index=False)
+            part.replace(path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error

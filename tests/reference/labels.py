@@ -1,0 +1,90 @@
+"""The label stage as the equations say it: dense arrays, plain loops, float64. Slow, and right by inspection.
+
+Written from METHOD section 3 and Eq. 1; shares no code with the package.
+"""
+
+import math
+
+import numpy as np
+
+
+def unit(x):
+    x = np.asarray(x, np.float64)
+    # The package takes unit rows in float32: the reference starts from the same numbers.
+    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32).astype(np.float64)
+
+
+def ranking(x):
+    """(N, N): all rows from near to far, ties (within 1e-9) by index, the row itself first by identity."""
+    s = unit(x) @ unit(x).T
+    key = np.rint(s * 2**30)
+    np.fill_diagonal(key, np.inf)
+    return np.argsort(-key, axis=1, kind="stable")
+
+
+def reciprocal(rank, i, k):
+    return [j for j in rank[i, :k] if i in rank[j, :k]]
+
+
+def jaccard_distance(x, k1, k2):
+    """(N, N) Jaccard distances after k-reciprocal encoding and local query expansion."""
+    x, rank = unit(x), ranking(x)
+    n = len(x)
+    k1 = min(k1, n)
+    half = min(round(k1 / 2) + 1, k1)
+    v = np.zeros((n, n))
+    full = [reciprocal(rank, i, k1) for i in range(n)]
+    halves = [reciprocal(rank, i, half) for i in range(n)]
+    for i in range(n):
+        expanded = set(full[i])
+        for q in full[i]:
+            if len(set(halves[q]) & set(full[i])) > 2 / 3 * len(halves[q]):
+                expanded |= set(halves[q])
+        members = sorted(expanded)
+        weights = np.exp(-(2 - 2 * x[members] @ x[i]))
+        v[i, members] = weights / weights.sum()
+    v = np.stack([v[rank[i, : min(k2, k1)]].mean(0) for i in range(n)])
+    m = np.stack([np.minimum(v[i], v).sum(1) for i in range(n)])
+    return 1 - m / (2 - m)
+
+
+def dbscan(within, min_samples):
+    """Labels and core points from the (N, N) bool matrix of d ≤ eps, by the parallel rule."""
+    n = len(within)
+    core = within.sum(1) >= min_samples
+    labels = np.full(n, -1)
+    cluster = 0
+    for i in range(n):
+        if not core[i] or labels[i] >= 0:
+            continue
+        stack, labels[i] = [i], cluster
+        while stack:
+            for j in np.flatnonzero(within[stack.pop()] & core):
+                if labels[j] < 0:
+                    labels[j] = cluster
+                    stack.append(j)
+        cluster += 1
+    for i in np.flatnonzero(~core):
+        adjacent = labels[within[i] & core]
+        if len(adjacent):
+            labels[i] = adjacent.min()
+    return labels, core
+
+
+def agreement(a, b, k):
+    """Eq. 1 with k neighbours, self excluded by index."""
+    first, second = ranking(a)[:, 1 : k + 1], ranking(b)[:, 1 : k + 1]
+    union = [len(set(p) | set(q)) for p, q in zip(first, second, strict=True)]
+    common = [len(set(p) & set(q)) for p, q in zip(first, second, strict=True)]
+    return np.array([c / u if u else 1.0 for c, u in zip(common, union, strict=True)])
+
+
+def labels(x, eps=0.6, min_samples=4, k1=30, k2=6):
+    # Distances equal up to rounding are equal: 1e-7 is the slack that the package documents.
+    return dbscan(jaccard_distance(x, k1, k2) <= eps + 1e-7, min_samples)
+
+
+def feature_distance(x, metric):
+    x = unit(x) if metric == "cosine" else np.asarray(x, np.float64)
+    squared = ((x[:, None] - x[None]) ** 2).sum(-1)
+    return squared / 2 if metric == "cosine" else np.vectorize(math.sqrt)(squared)
