@@ -1,0 +1,117 @@
+"""What is in a prepared set, and what is odd about it."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airfast.data.motion import MotionSet
+from airfast.data.splits import clip_key, leaks, split
+
+PLAUSIBLE_HEIGHT = (0.5, 3.0)
+"""Metres; a body outside is more likely in the wrong unit, or not y up."""
+
+
+def describe(motion: MotionSet) -> dict[str, Any]:
+    """Facts and warnings about a set, JSON-ready.
+
+    Returns:
+        name, synthetic, note; layout, joints; clips, frames, seconds; clip_frames and body_height (metres) as {min,
+        median, max}; fps, classes, subjects, groups as {value: clips} (unknown ones are left out); unlabelled, a number
+        of clips; warnings, a list of lines.
+    """
+    heights = body_heights(motion)
+    return {
+        "name": motion.info.get("name", ""),
+        "synthetic": bool(motion.info.get("synthetic", False)),
+        "note": motion.info.get("note", ""),
+        "layout": motion.layout.name,
+        "joints": list(motion.layout.joints),
+        "clips": len(motion),
+        "frames": len(motion.positions),
+        "seconds": round(float((motion.lengths / motion.fps).sum()), 1),
+        "clip_frames": _range(motion.lengths),
+        "body_height": _range(heights),
+        "fps": {f"{rate:g}": count for rate, count in sorted(Counter(motion.fps.tolist()).items())},
+        "classes": {name: int((motion.labels == i).sum()) for i, name in enumerate(motion.classes)},
+        "unlabelled": int((motion.labels < 0).sum()),
+        "subjects": _counts(motion.subjects),
+        "groups": _counts(motion.groups),
+        "warnings": warnings(motion, heights),
+    }
+
+
+def body_heights(motion: MotionSet) -> NDArray[np.float32]:
+    """(N,) float32, metres: vertical extent of the joints, the median over each clip's frames."""
+    extent = np.ptp(motion.positions[:, :, 1], axis=1)
+    clips = np.split(extent, motion.offsets[1:])
+    return np.array([np.median(clip) for clip in clips], dtype=np.float32)
+
+
+def warnings(motion: MotionSet, heights: NDArray[np.float32]) -> list[str]:
+    """Lines about heights, short clips, copies, missing classes and leaks; empty if nothing is odd."""
+    return [*_odd_heights(motion, heights), *_odd_clips(motion), *_odd_labels(motion), *_leaks(motion)]
+
+
+def _odd_heights(motion: MotionSet, heights: NDArray[np.float32]) -> list[str]:
+    low, high = PLAUSIBLE_HEIGHT
+    odd = np.flatnonzero((heights < low) | (heights > high))
+    if not len(odd):
+        return []
+    first = f"{motion.names[odd[0]]}: {heights[odd[0]]:.3g} m"
+    return [f"{len(odd)} of {len(motion)} body heights are outside {low:g}-{high:g} m (unit? y up?), the first {first}"]
+
+
+def _odd_clips(motion: MotionSet) -> list[str]:
+    found = []
+    short = np.flatnonzero(motion.lengths < 2)
+    if len(short):
+        found.append(f"{len(short)} clips have fewer than 2 frames, the first: {motion.names[short[0]]}")
+    seen: dict[bytes, int] = {}
+    copies = [(i, seen[key]) for i in range(len(motion)) if seen.setdefault(key := clip_key(motion, i), i) != i]
+    if copies:
+        copy, original = copies[0]
+        pair = f"{motion.names[copy]} = {motion.names[original]}"
+        found.append(f"{len(copies)} clips are copies of others, number for number, the first: {pair}")
+    return found
+
+
+def _odd_labels(motion: MotionSet) -> list[str]:
+    if not motion.classes:
+        return []
+    present = np.unique(motion.labels[motion.labels >= 0])
+    if len(present) == 1:
+        return [f"only one class: {motion.classes[present[0]]}"]
+    return []
+
+
+def _leaks(motion: MotionSet) -> list[str]:
+    """Leaks of the split that the source declares, else of a random one."""
+    declared = motion.info.get("split", {})
+    sides = {
+        side: [i for i, name in enumerate(motion.names) if declared.get(name) == side] for side in _sides(declared)
+    }
+    if len(sides) > 1:
+        train = next((sides[side] for side in sides if side.lower().startswith("tr")), next(iter(sides.values())))
+        rest = [i for side in sides.values() if side is not train for i in side]
+        return [f"declared split: {line}" for line in leaks(motion, train, rest)]
+    if np.bincount(motion.labels[motion.labels >= 0], minlength=2).max() < 2:
+        return []
+    return [f"a random split leaks: {line}" for line in leaks(motion, *split(motion, "random", seed=0))]
+
+
+def _sides(declared: dict[str, str]) -> list[str]:
+    return sorted(set(declared.values()) - {""})
+
+
+def _counts(column: tuple[str, ...]) -> dict[str, int]:
+    return dict(sorted(Counter(value for value in column if value).items()))
+
+
+def _range(values: NDArray[Any]) -> dict[str, float]:
+    return {
+        "min": round(float(values.min()), 3),
+        "median": round(float(np.median(values)), 3),
+        "max": round(float(values.max()), 3),
+    }

@@ -1,0 +1,102 @@
+"""Which clips train and which test (METHOD section 7), and what leaks between them."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airfast.data.motion import MotionSet
+from airfast.errors import InputError
+
+Indices = NDArray[np.int64]
+
+
+def split(
+    motion: MotionSet, kind: Literal["random", "subject", "group"], seed: int, test_fraction: float = 0.2
+) -> tuple[Indices, Indices]:
+    """Divide the clips in two.
+
+    - random: stratified: of every class `test_fraction` of its clips, at least one if it has two. Unlabelled clips
+      train.
+    - subject, group: whole subjects or groups are held out, in random order as long as each brings the number of test
+      clips nearer to `test_fraction` of all, and at least one. Unlabelled clips of those held out are on neither side.
+
+    Args:
+        motion: the prepared set.
+        kind: see above.
+        seed: the same seed gives the same split on every machine.
+        test_fraction: share of the clips to test on, between 0 and 1.
+
+    Returns:
+        Indices of the training and of the test clips, ascending; test clips are always labelled.
+
+    Raises:
+        InputError: no clip is labelled, every class has one clip only, a clip's subject or group is unknown, or there
+            are fewer than 2 of them.
+    """
+    if not 0 < test_fraction < 1:
+        raise InputError(f"split: expected a test fraction between 0 and 1, found {test_fraction}")
+    rng = np.random.default_rng(seed)
+    labelled = motion.labels >= 0
+    if not labelled.any():
+        raise InputError("split: expected labelled clips, found none")
+    if kind == "random":
+        held_out = _stratified(motion.labels, test_fraction, rng)
+    else:
+        held_out = _whole(motion.subjects if kind == "subject" else motion.groups, kind, motion, test_fraction, rng)
+    test = held_out & labelled
+    if not test.any():
+        raise InputError(f"split {kind}: no labelled clip is left to test on")
+    return np.flatnonzero(~held_out), np.flatnonzero(test)
+
+
+def leaks(motion: MotionSet, train: Sequence[int] | Indices, test: Sequence[int] | Indices) -> list[str]:
+    """What the two sides of a split share: clips, identical recordings, subjects, groups; one line each, or nothing."""
+    found = []
+    same = set(map(int, train)) & set(map(int, test))
+    if same:
+        found.append(f"{len(same)} clips are on both sides, the first: {motion.names[min(same)]}")
+    copies = {clip_key(motion, i) for i in train} & {clip_key(motion, i) for i in test}
+    if copies:
+        found.append(f"{len(copies)} recordings of the test side occur, number for number, on the training side")
+    for kind, column in (("subject", motion.subjects), ("group", motion.groups)):
+        both = ({column[i] for i in train} & {column[i] for i in test}) - {""}
+        total = len(set(column) - {""})
+        if both:
+            found.append(f"{len(both)} of {total} {kind}s are on both sides, the first: {min(both)}")
+    return found
+
+
+def clip_key(motion: MotionSet, index: int) -> bytes:
+    """A hash of the clip's positions: equal for identical recordings."""
+    return hashlib.blake2b(motion.clip(int(index)).tobytes(), digest_size=16).digest()
+
+
+def _stratified(labels: NDArray[np.int64], fraction: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    held_out = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels[labels >= 0]):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        count = min(max(round(len(members) * fraction), 1), len(members) - 1)
+        held_out[members[:count]] = True
+    return held_out
+
+
+def _whole(
+    keys: Sequence[str], kind: str, motion: MotionSet, fraction: float, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    if "" in keys:
+        raise InputError(f"split {kind}: the {kind} of clip {motion.names[keys.index('')]!r} is unknown")
+    sizes = Counter(keys)
+    if len(sizes) < 2:
+        raise InputError(f"split {kind}: expected at least 2 {kind}s, found {len(sizes)}: {', '.join(sizes)}")
+    order = [str(key) for key in rng.permutation(sorted(sizes))]
+    target, count, chosen = fraction * len(keys), 0, set[str]()
+    for key in order:
+        if abs(count + sizes[key] - target) < abs(count - target) and len(chosen) < len(order) - 1:
+            chosen.add(key)
+            count += sizes[key]
+    chosen = chosen or {min(order, key=lambda key: sizes[key])}
+    return np.array([key in chosen for key in keys])
