@@ -1,0 +1,178 @@
+"""The command: each function calls one function of the package and shows what came back."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from airfast.errors import InputError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+data_app = typer.Typer(no_args_is_help=True, help="Prepare motion files and look at prepared sets.")
+app.add_typer(data_app, name="data")
+
+Overrides = Annotated[list[str] | None, typer.Option("-o", "--override", help="key=value, e.g. alr.k=10")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+
+
+@app.callback()
+def options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
+    """Pre-train emotion-recognition encoders on unlabelled 3D body skeletons."""
+
+
+@data_app.command()
+def prepare(
+    source: Annotated[Path, typer.Argument(help="Folder of BVH, .npy or .npz files, or one of them.")],
+    out: Annotated[Path, typer.Option(help="Folder of the prepared set.")],
+    layout: Annotated[str | None, typer.Option(help="Name or .json file; may stand beside .npy/.npz files.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV with columns file, label and optionally the next two.")
+    ] = None,
+    label_column: str = "label",
+    subject_column: str = "subject",
+    group_column: str = "content",
+    unit: Annotated[
+        str | None, typer.Option(help="m, cm or mm, where the files are in another than the layout's.")
+    ] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames a second, where the files do not say or are wrong.")] = None,
+    on_bad_file: Annotated[str, typer.Option(help="stop at the first bad file, or skip it")] = "stop",
+) -> None:
+    """Read motion files, check them, and write one prepared set."""
+    from airfast.data import prepare as room
+    from airfast.screen import console, counting, show_skipped
+
+    if on_bad_file not in ("stop", "skip"):
+        raise InputError(f"--on-bad-file {on_bad_file}: expected stop or skip")
+    with counting("reading") as progress:
+        report = room.prepare(
+            source,
+            layout,
+            out,
+            labels,
+            fps,
+            unit,
+            label_column,
+            subject_column,
+            group_column,
+            on_bad_file,  # type: ignore[arg-type]
+            progress,
+        )
+    show_skipped(report.skipped)
+    console.print(f"{len(report.motion)} clips written to {out}; look at them with: airfast data describe {out}")
+
+
+@data_app.command()
+def describe(directory: Annotated[Path, typer.Argument(help="A prepared set.")]) -> None:
+    """Print what is in a prepared set, and warn of what is odd about it."""
+    from airfast.data import describe as room
+    from airfast.data.motion import MotionSet
+    from airfast.screen import show_set
+
+    show_set(room.describe(MotionSet.load(directory)))
+
+
+@app.command()
+def pretrain(
+    directory: Annotated[
+        Path | None, typer.Argument(help="A prepared set; the embedded synthetic one if none.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="demo, small, paper or paper-parity")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file over the preset.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Instead of the preset's.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/SET-PRESET-seedN if not given.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the split, the weights and the views.")] = 0,
+    device: Device = "auto",
+    override: Overrides = None,
+    resume: Annotated[str, typer.Option(help="auto, never, or the path of a state.safetensors")] = "auto",
+) -> None:
+    """Pre-train an encoder by Algorithm 1, then probe it beside its baselines."""
+    from airfast.config import load_config
+    from airfast.pretrain import pretrain as train
+    from airfast.screen import TrainingProgress, announce, show_quality
+
+    chosen = preset or ("small" if directory else "demo")
+    length = {} if epochs is None else {"train": {"epochs": epochs}}
+    settings = load_config(chosen, config, tuple(override or ()), seed=seed, **length)
+    run = out or Path("runs") / f"{directory.resolve().name if directory else 'walkers'}-{chosen}-seed{seed}"
+    announce(settings, run, device)
+    with TrainingProgress(settings.train.epochs) as progress:
+        train(directory, settings, run, device, resume, progress)
+    show_quality(run, device)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    protocol: Annotated[str, typer.Option(help="linear or knn")] = "linear",
+    data: Annotated[Path | None, typer.Option(help="A prepared set; the run's own if not given.")] = None,
+    seeds: Annotated[int, typer.Option(help="Probes trained.")] = 5,
+    device: Device = "auto",
+) -> None:
+    """Probe a run's frozen encoder beside its baselines."""
+    from airfast.evaluate.report import evaluate as probe
+    from airfast.screen import show_evaluation
+
+    rows = probe(run, protocol, data, seeds, device)  # type: ignore[arg-type]
+    show_evaluation(rows, f"{protocol} protocol, {run}")
+
+
+@app.command()
+def label(
+    features: Annotated[Path, typer.Argument(help=".npy, .npz, .safetensors or .parquet, one row a sample.")],
+    view: Annotated[Path | None, typer.Option(help="A second view: agreement of its neighbours (Eq. 1).")] = None,
+    metric: Annotated[str, typer.Option(help="jaccard, euclidean or cosine")] = "jaccard",
+    eps: Annotated[float, typer.Option(help="Largest distance of two neighbours.")] = 0.6,
+    min_samples: Annotated[int, typer.Option(help="Neighbours of a core sample, itself included.")] = 4,
+    k1: Annotated[int, typer.Option(help="Neighbours of the reciprocal sets, itself included.")] = 30,
+    k2: Annotated[int, typer.Option(help="Neighbours of the local query expansion, itself included.")] = 6,
+    agreement_k: Annotated[int, typer.Option(help="Neighbours compared by Eq. 1, itself excluded.")] = 20,
+    knn: Annotated[str, typer.Option(help="exact, hnsw or ivf")] = "exact",
+    backend: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    memory_mb: Annotated[int | None, typer.Option(help="Bound of the working memory, MB.")] = None,
+    out: Annotated[Path, typer.Option(help="Parquet file.")] = Path("labels.parquet"),
+) -> None:
+    """Cluster features into discrete labels: kNN, k-reciprocal Jaccard, DBSCAN, agreement."""
+    from airfast.labels import generate_labels, load_features
+    from airfast.screen import show_labels
+
+    found = generate_labels(
+        load_features(features),
+        None if view is None else load_features(view),
+        metric=metric,
+        eps=eps,
+        min_samples=min_samples,
+        k1=k1,
+        k2=k2,
+        agreement_k=agreement_k,
+        knn=knn,
+        backend=backend,
+        memory_mb=memory_mb,
+    )
+    found.save(out)
+    show_labels(found, out)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed, which label backend would be used and why, and test it; exit status 0 or 1."""
+    from airfast.doctor import examine
+    from airfast.screen import console, show_facts
+
+    findings = examine()
+    show_facts({each.name: each.value for each in findings})
+    broken = [each.name for each in findings if not each.ok]
+    console.print(f"[red]not working: {', '.join(broken)}[/]" if broken else "everything needed works")
+    raise typer.Exit(1 if broken else 0)
+
+
+def main() -> None:
+    """Run the command; a wrong input is one line on standard error and exit status 2."""
+    try:
+        app()
+    except Exception as error:
+        wrong_input = isinstance(error, InputError)
+        if "--debug" in sys.argv or not (wrong_input or type(error).__name__ == "NonFiniteLoss"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2 if wrong_input else 1)

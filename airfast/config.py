@@ -1,0 +1,263 @@
+"""One frozen schema of everything a run may be told; presets; YAML files and ``key=value`` overrides."""
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from airfast.errors import InputError
+from airfast.models.encoder import Pooling
+from airfast.skeletons.modalities import Modality
+
+Preset = Literal["demo", "small", "paper", "paper-parity"]
+Count = int | Literal["auto"]
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Inputs(Section):
+    """How clips become tensors (METHOD 8). ``inputs=paper`` sets all of it to the letter of the paper."""
+
+    frames: int = Field(64, ge=2, description="T, frames a clip is resampled to")
+    facing: Literal["clip", "none"] = Field("clip", description="turn each clip until its mean shoulder line is on x")
+    velocity: Literal["true", "resampled"] = Field("true", description="motion in m/s, or x[t+1] − x[t] once resampled")
+    standardise: bool = Field(True, description="per-coordinate mean 0 and sd 1 over the training clips")
+    pooling: tuple[Pooling, ...] = Field(("mean", "max"), min_length=1, description="tokens to one vector")
+    augmentation: Literal["mild", "family"] = Field("mild", description="family: crop 0.1–1, corruption or shear")
+
+
+PAPER_INPUTS = Inputs(
+    frames=64, facing="none", velocity="resampled", standardise=False, pooling=("max",), augmentation="family"
+)
+
+
+class Model(Section):
+    """Sizes of the network (METHOD 2)."""
+
+    hidden: int = Field(128, ge=8, multiple_of=2, description="H")
+    projection: int = Field(512, ge=2, description="Z")
+    heads: tuple[Literal["x", "la", "ha"], ...] = Field(("x", "ha"), description="scales with a cluster head")
+    capacity: Count = Field("auto", description="rows of a head; auto grows by multiples of 128")
+
+
+class Cluster(Section):
+    """The label stage (METHOD 3). ``auto`` neighbourhoods shrink on sets of fewer than 480 clips."""
+
+    feature: Literal["concat", "x"] = Field("concat", description="what is clustered: y_X, y_LA, y_HA, or y_X alone")
+    metric: Literal["jaccard", "euclidean", "cosine"] = "jaccard"
+    eps: float = Field(0.6, gt=0)
+    min_samples: int = Field(4, ge=1, description="DBSCAN's, the sample itself counts")
+    k1: Count = Field("auto", description="neighbours, itself included; auto: N/16 within 8..30")
+    k2: Count = Field("auto", description="query expansion; auto: k1/5, at least 3")
+    outliers: Literal["mask", "drop", "singleton"] = "mask"
+    backend: Literal["auto", "cpu", "cuda"] = "auto"
+
+    def neighbours(self, clips: int) -> tuple[int, int]:
+        """k1 and k2 for a set of so many clips."""
+        k1 = min(30, max(8, clips // 16)) if self.k1 == "auto" else self.k1
+        return k1, max(3, round(k1 / 5)) if self.k2 == "auto" else self.k2
+
+
+class Alr(Section):
+    """Appendage label refinement (METHOD 4)."""
+
+    enabled: bool = True
+    k: int = Field(20, ge=1, description="neighbours compared by Eq. 1, itself excluded")
+
+
+class Mgaa(Section):
+    """Multi-granularity appendage alignment (METHOD 5)."""
+
+    single_scales: Literal["x", "all"] = Field("x", description="scales with a single-modality feature; all: literal")
+    vcreg: bool = Field(True, description="variance and covariance terms; false: the letter of the paper")
+    weight: float = Field(5.0, ge=0, description="of Eq. 5 + Eq. 6 while vcreg is on")
+
+
+class Train(Section):
+    """Optimisation (METHOD 6)."""
+
+    epochs: int = Field(80, ge=1)
+    warmup: int = Field(20, ge=0, description="epochs of alignment alone, before there are labels")
+    batch_size: int = Field(128, ge=2)
+    lr: float = Field(5e-4, gt=0)
+    lr_late: float = Field(5e-5, gt=0)
+    lr_drop: float = Field(350 / 450, gt=0, le=1, description="share of the epochs after which lr becomes lr_late")
+    weight_decay: float = Field(5e-4, ge=0)
+    checkpoint_every: int = Field(10, ge=1, description="epochs between saved training states")
+
+
+class Split(Section):
+    """What pre-training may not see, so that it can be tested on."""
+
+    kind: Literal["random", "subject", "group", "none"] = Field("random", description="random: stratified 4:1")
+    test_fraction: float = Field(0.2, gt=0, lt=1)
+
+
+class Config(Section):
+    """Everything that defines a run."""
+
+    preset: Preset = "small"
+    seed: int = Field(0, ge=0)
+    method: Literal["air"] = "air"
+    modalities: tuple[Modality, ...] = Field(("joint", "bone", "motion"), min_length=1)
+    asp: bool = Field(True, description="part skeletons LA and HA; without them only X is aligned and clustered")
+    amdl: bool = Field(True, description="discrete labels; without them alignment alone")
+    inputs: Inputs = Inputs()
+    model: Model = Model()
+    cluster: Cluster = Cluster()
+    alr: Alr = Alr()
+    mgaa: Mgaa = Mgaa()
+    train: Train = Train()
+    split: Split = Split()
+
+    @field_validator("inputs", mode="before")
+    @classmethod
+    def _named_inputs(cls, value: Any) -> Any:
+        named = {"paper": PAPER_INPUTS, "default": Inputs()}
+        return named.get(value, value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Config":
+        if len(set(self.modalities)) != len(self.modalities):
+            raise ValueError("modalities: one is named twice")
+        if self.cluster.metric == "jaccard" and self.cluster.eps > 1:
+            raise ValueError(f"cluster.eps: a Jaccard distance is at most 1, got {self.cluster.eps}")
+        if self.alr.enabled and self.amdl and "ha" not in self.model.heads and self.asp:
+            raise ValueError("alr.enabled needs the head of HA (model.heads), whose predictions refine the labels")
+        if "x" not in self.model.heads:
+            raise ValueError("model.heads must hold x")
+        return self
+
+    @property
+    def scales(self) -> tuple[str, ...]:
+        """The skeletons that are read: x, la, ha with ASP, x without."""
+        return ("x", "la", "ha") if self.asp else ("x",)
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The scales that have a cluster head."""
+        return tuple(scale for scale in self.scales if scale in self.model.heads) if self.amdl else ()
+
+    def to_yaml(self) -> str:
+        """The resolved configuration, as saved with every run."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+PAPER = {
+    "inputs": "paper",
+    "model": {"hidden": 1024, "projection": 4096},
+    "cluster": {"k1": 30, "k2": 6},
+    "train": {"epochs": 450, "warmup": 50},
+}
+PRESETS: dict[Preset, dict[str, Any]] = {
+    "demo": {
+        "inputs": {"frames": 32},
+        "model": {"hidden": 64, "projection": 256},
+        "train": {"epochs": 30, "warmup": 10},
+        "split": {"kind": "subject"},
+    },
+    "small": {},
+    "paper": PAPER,
+    "paper-parity": PAPER
+    | {"model": {"hidden": 1024, "projection": 4096, "heads": ["x", "la", "ha"], "capacity": 2543}},
+}
+
+
+def load_config(
+    preset: str = "small", file: Path | None = None, overrides: tuple[str, ...] = (), **changes: Any
+) -> Config:
+    """Resolve a configuration: the preset, then the YAML file, then ``key=value`` overrides, then ``changes``.
+
+    Args:
+        preset: demo, small, paper or paper-parity.
+        file: YAML with any part of the schema.
+        overrides: each ``key=value`` with a dotted key and a YAML value, e.g. ``modalities=[joint]``, ``alr.k=10``.
+        changes: top-level keys, for callers in Python.
+
+    Raises:
+        InputError: an unknown preset or key (with the nearest known name), a wrong value, an unreadable file.
+    """
+    if preset not in PRESETS:
+        raise InputError(f"preset: unknown {preset!r}{nearest(preset, PRESETS)}; known: {', '.join(PRESETS)}")
+    settings: dict[str, Any] = {"preset": preset}
+    for layer in (PRESETS[preset], read_yaml(file) if file else {}, *map(parse_override, overrides), changes):
+        settings = merge(settings, layer)
+    return validate(settings)
+
+
+def validate(settings: dict[str, Any]) -> Config:
+    """Settings to a configuration; the first thing wrong with them as one line."""
+    try:
+        return Config.model_validate(settings)
+    except ValidationError as error:
+        raise InputError(explain(error)) from None
+
+
+def merge(base: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:
+    """``layer`` over ``base``, section by section; ``inputs=paper`` is spelt out, and later layers can refine it."""
+    merged = dict(base)
+    for key, value in layer.items():
+        if key == "inputs" and isinstance(value, str) and value in ("paper", "default"):
+            value = (PAPER_INPUTS if value == "paper" else Inputs()).model_dump()
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def parse_override(text: str) -> dict[str, Any]:
+    """``alr.k=10`` to ``{"alr": {"k": 10}}``; the value is YAML."""
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise InputError(f"-o {text}: expected key=value")
+    try:
+        parsed: Any = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise InputError(f"-o {text}: the value is not YAML") from None
+    for part in reversed(key.split(".")):
+        parsed = {part: parsed}
+    return dict(parsed)
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """A YAML file of settings."""
+    try:
+        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read ({error})") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{file}: not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(settings, dict):
+        raise InputError(f"{file}: expected keys and values, found {type(settings).__name__}")
+    return settings
+
+
+def explain(error: ValidationError) -> str:
+    """The first problem of a validation as one line with the key's dotted name."""
+    first = error.errors()[0]
+    names = [str(part) for part in first["loc"]]
+    key = ".".join(names)
+    if first["type"] == "extra_forbidden":
+        return f"config: unknown key {key!r}{nearest(names[-1], known_keys(names[:-1]))}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"config: {key}: {message}, got {first['input']!r}" if key else f"config: {message}"
+
+
+def known_keys(path: list[str]) -> list[str]:
+    """The keys of the section that a path leads to."""
+    section: type[BaseModel] = Config
+    for name in path:
+        annotation = section.model_fields[name].annotation
+        section = annotation if isinstance(annotation, type) else Config
+    return list(section.model_fields)
+
+
+def nearest(word: str, known: Any) -> str:
+    """`` (did you mean …?)`` or nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,76 @@
+"""Views of a clip: tensor operations on the device, every random number from one explicit generator (METHOD 6 and 8).
+
+A clip is (B, 3, T, J) positions or (B, 6, T, J) positions followed by velocities. What is linear in the positions
+(mirror, turn, shear, corruption) is applied to both, so that a velocity stays the velocity of its clip.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+
+
+def uniform(shape: Sequence[int], low: float, high: float, like: Tensor, generator: Generator) -> Tensor:
+    """U[low, high) of a shape, on the device of ``like``."""
+    return torch.rand(tuple(shape), generator=generator, device=like.device, dtype=like.dtype) * (high - low) + low
+
+
+def transform_coordinates(clips: Tensor, matrices: Tensor) -> Tensor:
+    """Multiply every coordinate triple by its clip's matrix (B, 3, 3), or by its joint's, (B, J, 3, 3)."""
+    pattern = "bxy,bcytj->bcxtj" if matrices.ndim == 3 else "bjxy,bcytj->bcxtj"
+    return torch.einsum(pattern, matrices, torch.unflatten(clips, 1, (-1, 3))).flatten(1, 2)
+
+
+def mild(clips: Tensor, mirror: Sequence[int], generator: Generator) -> Tensor:
+    """The default views: half of the clips mirrored, a turn of at most 15 degrees, 5 mm of jitter.
+
+    Args:
+        clips: (B, 3 or 6, T, J), metres, y up, x across the body.
+        mirror: (J,) the layout's permutation of left and right.
+        generator: on the device of the clips.
+    """
+    batch = clips.shape[0]
+    flipped = clips[..., list(mirror)] * clips.new_tensor([-1.0, 1.0, 1.0]).repeat(clips.shape[1] // 3)[:, None, None]
+    flip = uniform((batch, 1, 1, 1), 0, 1, clips, generator) < 0.5
+    clips = transform_coordinates(torch.where(flip, flipped, clips), turns(clips, math.radians(15), generator))
+    jitter = torch.randn(clips[:, :3].shape, generator=generator, device=clips.device, dtype=clips.dtype) * 0.005
+    return torch.cat([clips[:, :3] + jitter, clips[:, 3:]], dim=1)
+
+
+def turns(clips: Tensor, limit: float, generator: Generator) -> Tensor:
+    """Rotations about the vertical axis by U(−limit, limit) radians: (B, 3, 3)."""
+    angle = uniform((clips.shape[0],), -limit, limit, clips, generator)
+    zero, one = torch.zeros_like(angle), torch.ones_like(angle)
+    rows = [angle.cos(), zero, angle.sin(), zero, one, zero, -angle.sin(), zero, angle.cos()]
+    return torch.stack(rows, dim=-1).reshape(-1, 3, 3)
+
+
+def family(clips: Tensor, generator: Generator) -> Tensor:
+    """The paper's family: for each clip joint corruption or shear, by the toss of a coin.
+
+    Args:
+        clips: (B, 3, T, J).
+        generator: on the device of the clips.
+    """
+    shear = uniform((clips.shape[0], 1, 1, 1), 0, 1, clips, generator) < 0.5
+    sheared = transform_coordinates(clips, shears(clips, generator))
+    return torch.where(shear, sheared, corrupt_joints(clips, generator))
+
+
+def shears(clips: Tensor, generator: Generator) -> Tensor:
+    """Matrices (B, 3, 3) with ones on the diagonal and U(−1, 1) elsewhere."""
+    off = uniform((clips.shape[0], 3, 3), -1, 1, clips, generator)
+    eye = torch.eye(3, device=clips.device, dtype=clips.dtype)
+    return eye + off * (1 - eye)
+
+
+def corrupt_joints(clips: Tensor, generator: Generator) -> Tensor:
+    """60 % of the joints: half of them zeroed, half multiplied by a random 3×3 matrix in U(−1, 1)."""
+    batch, joints = clips.shape[0], clips.shape[-1]
+    order = uniform((batch, joints), 0, 1, clips, generator).argsort(dim=1).argsort(dim=1)  # a random rank a joint
+    zeroed = order < round(0.3 * joints)
+    distorted = (order >= round(0.3 * joints)) & (order < round(0.6 * joints))
+    matrices = uniform((batch, joints, 3, 3), -1, 1, clips, generator)
+    mixed = torch.where(distorted[:, None, None], transform_coordinates(clips, matrices), clips)
+    return torch.where(zeroed[:, None, None], 0.0, mixed)

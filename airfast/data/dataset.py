@@ -1,0 +1,117 @@
+"""The prepared set on the training device: one tensor of frames; a batch is an index selection (METHOD 6 and 8)."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from airfast.config import Inputs
+from airfast.data.augment import family, mild, uniform
+from airfast.data.motion import MotionSet
+
+
+@dataclass(frozen=True)
+class DeviceClips:
+    """Every frame of every clip as one tensor on the device.
+
+    Attributes:
+        frames: (F, C, J) float32; C is 3 (positions in metres, root-centred) or 6 (and velocities, metres a second).
+        offsets: (N,) int64, first frame of each clip.
+        lengths: (N,) int64, frames of each clip.
+        mirror: the layout's permutation of left and right.
+        inputs: how clips are read: T, the augmentation, the velocity.
+    """
+
+    frames: Tensor
+    offsets: Tensor
+    lengths: Tensor
+    mirror: tuple[int, ...]
+    inputs: Inputs
+
+    @classmethod
+    def from_motion(cls, motion: MotionSet, inputs: Inputs, device: torch.device) -> "DeviceClips":
+        """Normalise a prepared set as ``inputs`` says and move it to the device, once."""
+        return cls(
+            frames=torch.from_numpy(normalise(motion, inputs)).to(device),
+            offsets=torch.from_numpy(motion.offsets).to(device),
+            lengths=torch.from_numpy(motion.lengths).to(device),
+            mirror=motion.layout.mirror,
+            inputs=inputs,
+        )
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def read(self, clips: Tensor, start: Tensor, span: Tensor) -> Tensor:
+        """Resample a stretch of each clip to T frames by linear interpolation.
+
+        Args:
+            clips: (B,) int64 indices.
+            start: (B,) first frame of the stretch, counted from the clip's own, may be fractional.
+            span: (B,) frames between its first and its last sample.
+
+        Returns:
+            (B, C, T, J).
+        """
+        steps = torch.linspace(0, 1, self.inputs.frames, device=self.frames.device)
+        time = start[:, None] + span[:, None] * steps  # (B, T)
+        last = (self.lengths[clips] - 1)[:, None]
+        before = time.floor().long().minimum(last).clamp(min=0)
+        after = (before + 1).minimum(last)
+        weight = (time - before)[:, :, None, None]
+        offset = self.offsets[clips][:, None]
+        return torch.lerp(self.frames[offset + before], self.frames[offset + after], weight).transpose(1, 2)
+
+    def whole(self, clips: Tensor) -> Tensor:
+        """Each clip from first frame to last, not augmented: (B, C, T, J)."""
+        span = (self.lengths[clips] - 1).float()
+        return self.read(clips, torch.zeros_like(span), span)
+
+    def view(self, clips: Tensor, generator: Generator) -> Tensor:
+        """One random view of each clip: a temporal crop resized to T, then the augmentation: (B, C, T, J)."""
+        mild_views = self.inputs.augmentation == "mild"
+        length = (self.lengths[clips] - 1).float()
+        span = length * uniform(length.shape, 0.5 if mild_views else 0.1, 1.0, length, generator)
+        start = (length - span) * uniform(length.shape, 0.0, 1.0, length, generator)
+        crop = self.read(clips, start, span)
+        return mild(crop, self.mirror, generator) if mild_views else family(crop, generator)
+
+    def batches(self, size: int) -> Iterator[Tensor]:
+        """Every clip once, in order, whole, in batches of at most ``size``."""
+        for index in torch.split(torch.arange(len(self), device=self.frames.device), size):
+            yield self.whole(index)
+
+
+def normalise(motion: MotionSet, inputs: Inputs) -> NDArray[np.float32]:
+    """Positions (and velocities) as the encoder reads them: (F, C, J) float32.
+
+    Root-centred in every frame. With ``facing: clip`` each clip is first turned about the vertical axis until its
+    mean shoulder line lies on x. With ``velocity: true`` three channels of velocity in metres a second follow, of the
+    joints in the room and not of the joints about the root: walking speed lives there, and no resampling changes it.
+    """
+    positions = motion.positions.astype(np.float32, copy=True)
+    for start, length in zip(motion.offsets, motion.lengths, strict=True):
+        if inputs.facing == "clip":
+            clip = positions[start : start + length]
+            positions[start : start + length] = clip @ facing_turn(clip, motion.layout.shoulders)
+    root = positions[:, [motion.layout.root]]
+    channels = [positions - root]
+    if inputs.velocity == "true":
+        velocities = np.empty_like(positions)
+        for start, length, fps in zip(motion.offsets, motion.lengths, motion.fps, strict=True):
+            velocities[start : start + length] = np.gradient(positions[start : start + length], axis=0) * fps
+        channels.append(velocities)
+    return np.ascontiguousarray(np.concatenate(channels, axis=2).transpose(0, 2, 1))
+
+
+def facing_turn(clip: NDArray[np.float32], shoulders: tuple[int, int]) -> NDArray[np.float32]:
+    """The rotation about y (3, 3), for row vectors, that lays the mean line from right to left shoulder on +x."""
+    left, right = shoulders
+    across = (clip[:, left] - clip[:, right]).mean(axis=0)
+    angle = math.atan2(across[2], across[0])
+    cosine, sine = math.cos(angle), math.sin(angle)
+    return np.array([[cosine, 0, -sine], [0, 1, 0], [sine, 0, cosine]], dtype=np.float32)

@@ -1,0 +1,130 @@
+"""One training step of AIR: views in, named losses out (Eq. 2 to 7, METHOD 4 and 5)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from airfast.config import Config
+from airfast.losses import (
+    appendage_loss,
+    hard_label_loss,
+    inter_loss,
+    intra_loss,
+    refined_loss,
+    variance_covariance,
+)
+from airfast.models.encoder import Encoder
+from airfast.models.heads import ClusterHead, Projector
+from airfast.models.inputs import InputStage
+from airfast.skeletons.layout import Layout
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the label stage says of a batch."""
+
+    labels: Tensor  # (B,) int64, −1 for noise
+    agreement: Tensor  # (B,) float32, S of Eq. 1
+    clusters: int  # K of this epoch
+
+
+class Air(nn.Module):
+    """The pre-training graph: input stage, encoder, a projector a modality, a cluster head for X and for HA.
+
+    Args:
+        config: the run's configuration.
+        layout: the skeleton.
+    """
+
+    def __init__(self, config: Config, layout: Layout) -> None:
+        super().__init__()
+        self.config = config
+        self.inputs = InputStage(layout, config.modalities, config.scales)
+        self.encoder = Encoder(
+            self.inputs.parts, config.modalities, config.inputs.frames, config.model.hidden, config.inputs.pooling
+        )
+        width = self.encoder.width
+        self.projectors = nn.ModuleDict({each: Projector(width, config.model.projection) for each in config.modalities})
+        self.heads = nn.ModuleDict({scale: ClusterHead(width, config.model.capacity) for scale in config.heads})
+
+    @property
+    def views_wanted(self) -> int:
+        """Independent views of a clip a step needs: one a modality for the singles, one for the multis."""
+        return len(self.config.modalities) + 1
+
+    def features(self, clips: Tensor) -> dict[str, Tensor]:
+        """The multi feature y_s of every scale, for clips (B, C, T, J): (B, D) each."""
+        return {scale: self.encoder.multi(self.inputs(clips, scale), scale) for scale in self.config.scales}
+
+    def losses(self, views: list[Tensor], targets: Targets | None) -> dict[str, Tensor]:
+        """The terms of Eq. 7 for one batch, each already weighted: their sum is the loss.
+
+        Args:
+            views: one (B, C, T, J) a modality, in the order of the configuration, then one for the multis.
+            targets: the batch's discrete labels; None while warming up or where an epoch found too few clusters.
+        """
+        with torch.autocast(views[0].device.type, torch.bfloat16, enabled=views[0].is_cuda):
+            multi = self.features(views[-1])
+            projected = self._project(views[:-1], multi)
+            logits = {} if targets is None else self._classify(multi, targets.clusters)
+        named = self._alignment(*projected)
+        if targets is not None:
+            named |= self._classification({scale: each.float() for scale, each in logits.items()}, targets)
+        return named
+
+    def _project(
+        self, views: list[Tensor], multi: dict[str, Tensor]
+    ) -> tuple[dict[str, list[Tensor]], list[list[Tensor]]]:
+        """Projections of the singles, by scale then modality, and of the multis, by modality then scale."""
+        single_scales = self.config.scales if self.config.mgaa.single_scales == "all" else ("x",)
+        singles: dict[str, list[Tensor]] = {scale: [] for scale in single_scales}
+        multis = []
+        for view, modality in zip(views, self.config.modalities, strict=True):
+            project = self.projectors[modality]
+            for scale in single_scales:
+                tokens = self.inputs(view, scale, (modality,))[modality]
+                singles[scale].append(project(self.encoder.single(tokens, modality, scale)).float())
+            multis.append([project(feature).float() for feature in multi.values()])
+        return singles, multis
+
+    def _classify(self, multi: dict[str, Tensor], clusters: int) -> dict[str, Tensor]:
+        return {scale: head(multi[scale], clusters) for scale, head in self.heads.items()}
+
+    def _alignment(self, singles: dict[str, list[Tensor]], multis: list[list[Tensor]]) -> dict[str, Tensor]:
+        """Eq. 5 and Eq. 6, with the variance and covariance terms unless they are switched off."""
+        settings = self.config.mgaa
+        if settings.single_scales == "x":
+            intra = intra_loss(singles["x"], multis)
+        else:
+            by_scale = zip(singles.values(), zip(*multis, strict=True), strict=True)
+            intra = torch.stack([intra_loss(one, [[z] for z in many]) for one, many in by_scale]).sum()
+        inter = torch.stack([inter_loss(each) for each in singles.values()]).sum()
+        if not settings.vcreg:
+            return {"intra": intra, "inter": inter}
+        everything = [z for row in [*singles.values(), *multis] for z in row]
+        regularisation = variance_covariance(everything)
+        return {"intra": settings.weight * intra, "inter": settings.weight * inter, "vcreg": regularisation}
+
+    def _classification(self, logits: dict[str, Tensor], targets: Targets) -> dict[str, Tensor]:
+        """Eq. 4: L_HA + l; without ALR (or without parts) the cross-entropy of every head on the hard labels."""
+        labels, agreement = targets.labels, targets.agreement
+        if not (self.config.alr.enabled and "ha" in logits):
+            return {f"class_{scale}": hard_label_loss(each, labels) for scale, each in logits.items()}
+        named = {"class_x": refined_loss(logits["x"], logits["ha"], labels, agreement)}
+        # The head of LA exists only in the parity graph, where it is trained as HA's is.
+        parts = {scale: each for scale, each in logits.items() if scale != "x"}
+        return named | {f"class_{scale}": appendage_loss(each, labels, agreement) for scale, each in parts.items()}
+
+    def restart_heads(self, features: dict[str, Tensor], labels: Tensor, clusters: int) -> None:
+        """Set every head to the centroids of this epoch's clusters; features and labels are of all N samples."""
+        for scale, head in self.heads.items():
+            assert isinstance(head, ClusterHead)
+            head.restart(features[scale], labels, clusters)
+
+    def clustered(self, features: dict[str, Tensor]) -> Tensor:
+        """What the label stage clusters: the unit-norm y_s side by side, divided by √3 (or y_X alone)."""
+        scales = self.config.scales if self.config.cluster.feature == "concat" else ("x",)
+        units = [F.normalize(features[scale].float(), dim=1) for scale in scales]
+        return torch.cat(units, dim=1).div(len(units) ** 0.5)

@@ -1,0 +1,78 @@
+"""What stands on the encoder while it pre-trains and is left behind when it is deployed (METHOD 2)."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from airfast.errors import InputError
+
+
+class Projector(nn.Sequential):
+    """D→D→D→Z with BatchNorm and ReLU on the first two: (B, D) to (B, Z)."""
+
+    def __init__(self, width: int, projection: int) -> None:
+        super().__init__(
+            nn.Linear(width, width),
+            nn.BatchNorm1d(width),
+            nn.ReLU(),
+            nn.Linear(width, width),
+            nn.BatchNorm1d(width),
+            nn.ReLU(),
+            nn.Linear(width, projection),
+        )
+
+
+class ClusterHead(nn.Module):
+    """BatchNorm neck (bias frozen) and a bias-free Linear, sliced to the clusters of the epoch.
+
+    Args:
+        width: D, entries of a feature.
+        capacity: rows kept for clusters. "auto" starts with 128 and grows by multiples of 128, so that the shapes of
+            a training step seldom change; a number is final.
+    """
+
+    def __init__(self, width: int, capacity: int | Literal["auto"]) -> None:
+        super().__init__()
+        self.grows = capacity == "auto"
+        self.neck = nn.BatchNorm1d(width)
+        self.neck.bias.requires_grad_(False)
+        self.weight = nn.Parameter(torch.zeros(128 if capacity == "auto" else capacity, width))
+
+    def forward(self, features: Tensor, clusters: int) -> Tensor:
+        """Features (B, D) to logits (B, clusters)."""
+        return F.linear(self.neck(features), self.weight[:clusters])
+
+    def resize(self, clusters: int) -> None:
+        """Make room for so many clusters; raises InputError where the capacity is a fixed number and too small."""
+        capacity, width = self.weight.shape
+        if clusters <= capacity:
+            return
+        if not self.grows:
+            raise InputError(f"model.capacity: {capacity} rows cannot hold {clusters} clusters; use auto or more rows")
+        self.weight = nn.Parameter(self.weight.new_zeros(-(-clusters // 128) * 128, width))
+
+    @torch.no_grad()
+    def restart(self, features: Tensor, labels: Tensor, clusters: int) -> None:
+        """Set the first rows to the unit-norm centroids of this epoch's clusters, seen through the neck.
+
+        The neck's running statistics are set to those of all features too: logits start as similarities to the
+        centroids in the space where the head will read them, and not in one that lags an epoch behind.
+
+        Args:
+            features: (N, D) float, every sample's feature in eval mode.
+            labels: (N,) int64 in 0..clusters−1, −1 for noise.
+            clusters: number of clusters.
+        """
+        self.resize(clusters)
+        variance, mean = torch.var_mean(features, dim=0)
+        assert self.neck.running_mean is not None
+        assert self.neck.running_var is not None
+        self.neck.running_mean.copy_(mean)
+        self.neck.running_var.copy_(variance)
+        normed = (features - mean) * torch.rsqrt(variance + self.neck.eps) * self.neck.weight
+        # One row more than there are clusters collects the noise (label −1) and is dropped: no host-side masking.
+        sums = normed.new_zeros(clusters + 1, normed.shape[1])
+        sums.index_add_(0, torch.where(labels < 0, clusters, labels), normed)
+        self.weight[:clusters] = F.normalize(sums[:clusters], dim=1)

@@ -1,0 +1,44 @@
+"""Adam as the paper sets it (Section IV-C), and what the cluster heads' restarts ask of it."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from airfast.config import Train
+from airfast.methods.air import Air
+from airfast.models.heads import ClusterHead
+
+
+def build_optimiser(method: Air) -> torch.optim.Optimizer:
+    """Adam with coupled weight decay (Section IV-C); the rows of the cluster heads are a group of their own."""
+    settings = method.config.train
+    rows = head_rows(method)
+    rest = {id(row) for row in rows}
+    body = [each for each in method.parameters() if each.requires_grad and id(each) not in rest]
+    groups: list[dict[str, Any]] = [{"params": body}, {"params": rows}]
+    device = next(method.parameters()).device
+    return torch.optim.Adam(groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=device.type == "cuda")
+
+
+def head_rows(method: Air) -> list[nn.Parameter]:
+    """The weights that restart with every epoch's clusters."""
+    return [head.weight for head in method.heads.values() if isinstance(head, ClusterHead)]
+
+
+def refresh_heads(method: Air, optimiser: torch.optim.Optimizer) -> None:
+    """Forget the moments of the head rows and take the rows as they are now: they restart every epoch."""
+    for old in optimiser.param_groups[1]["params"]:
+        optimiser.state.pop(old, None)
+    optimiser.param_groups[1]["params"] = head_rows(method)
+
+
+def learning_rate(settings: Train, epoch: int) -> float:
+    """The rate of an epoch (counted from 0): ``lr``, then ``lr_late`` (5e-4 to 5e-5 at epoch 350 of 450)."""
+    return settings.lr if epoch < round(settings.lr_drop * settings.epochs) else settings.lr_late
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """The same rate for every group."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate

@@ -1,0 +1,33 @@
+import pytest
+import torch
+
+from airfast.errors import InputError
+from airfast.models.heads import ClusterHead
+
+FEATURES = torch.randn(12, 6, generator=torch.Generator().manual_seed(0)) * 4 + 2
+LABELS = torch.tensor([0, 0, 1, 1, 1, -1, 2, 2, 0, -1, 1, 2])
+
+
+def test_rows_become_unit_norm_centroids_of_the_necks_output():
+    head = ClusterHead(6, 8)
+    head.restart(FEATURES, LABELS, 3)
+    head.eval()
+    normed = head.neck(FEATURES)
+    for cluster in range(3):
+        centroid = torch.stack([row for row, label in zip(normed, LABELS, strict=True) if label == cluster]).mean(0)
+        torch.testing.assert_close(head.weight[cluster], centroid / centroid.norm(), atol=1e-5, rtol=0)
+    torch.testing.assert_close(head(FEATURES, 3), normed @ head.weight[:3].T)
+    assert head(FEATURES, 3).shape == (12, 3)
+
+
+def test_automatic_capacity_grows_by_128_and_a_fixed_one_does_not():
+    head = ClusterHead(6, "auto")
+    assert head.weight.shape[0] == 128
+    head.resize(129)
+    assert head.weight.shape[0] == 256
+    with pytest.raises(InputError, match=r"model\.capacity: 2 rows cannot hold 3 clusters"):
+        ClusterHead(6, 2).resize(3)
+
+
+def test_the_necks_bias_is_frozen():
+    assert not ClusterHead(6, 8).neck.bias.requires_grad
