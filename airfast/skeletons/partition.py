@@ -20,10 +20,11 @@ def pooling_matrix(part: Sequence[int], parts: int) -> torch.Tensor:
     Raises:
         InputError: a part owns no joint, so that its mean is undefined, or a joint's part is out of range.
     """
-    index = torch.as_tensor(part, dtype=torch.long)  # (J,)
+    # On the CPU by name: a network may be built on the meta device, where nothing can be checked.
+    index = torch.as_tensor(part, dtype=torch.long, device="cpu")  # (J,)
     if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < parts:
         raise InputError(f"body parts must lie in 0 .. {parts - 1}, found {sorted(set(part))}")
-    member = torch.arange(parts)[:, None] == index  # (parts, J)
+    member = torch.arange(parts, device="cpu")[:, None] == index  # (parts, J)
     count = member.sum(dim=1, keepdim=True)
     if bool((count == 0).any()):
         raise InputError(f"body part {int((count == 0).int().argmax())} of {parts} owns no joint")
