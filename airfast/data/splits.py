@@ -76,11 +76,15 @@ def clip_key(motion: MotionSet, index: int) -> bytes:
 
 
 def _stratified(labels: NDArray[np.int64], fraction: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Largest remainders: the total is as near to the fraction as the classes allow."""
     held_out = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels[labels >= 0]):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        count = min(max(round(len(members) * fraction), 1), len(members) - 1)
-        held_out[members[:count]] = True
+    classes, sizes = np.unique(labels[labels >= 0], return_counts=True)
+    counts = np.floor(sizes * fraction).astype(np.int64)
+    order = rng.permutation(len(classes))
+    order = order[np.argsort((counts - sizes * fraction)[order], kind="stable")]
+    counts[order[: round(sizes.sum() * fraction) - counts.sum()]] += 1
+    for label, count in zip(classes, np.clip(counts, 1, None).clip(max=sizes - 1), strict=True):
+        held_out[rng.permutation(np.flatnonzero(labels == label))[:count]] = True
     return held_out
 
 
