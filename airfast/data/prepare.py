@@ -1,5 +1,6 @@
 """From a folder of motion files to one prepared set."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,7 +183,9 @@ def _read_all(
         except InputError as error:
             if not skip:
                 raise
-            skipped.append((reader.name(path), str(error).removeprefix(f"{path}").lstrip(": ")))
+            # The file is named beside the reason: only the line remains of "file:line: what is wrong".
+            reason = re.sub(r"^:(\d+)", r"line \1", str(error).removeprefix(str(path)))
+            skipped.append((reader.name(path), reason.removeprefix(": ")))
         if progress:
             progress(done, len(paths))
     return list(clips.values()), skipped

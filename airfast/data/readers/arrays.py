@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from airfast.data.readers.clip import SourceClip
 from airfast.errors import InputError
 
-KEYS = ("layout", "fps", "unit", "joints", "names")
-"""Keys of the JSON beside an array."""
+KEYS = {"layout": str, "fps": int | float, "unit": str, "joints": list, "names": list}
+"""Keys of the JSON beside an array, and what they hold."""
 
 
 def read_arrays(path: Path, name: str) -> list[SourceClip]:
@@ -47,11 +47,12 @@ def read_arrays(path: Path, name: str) -> list[SourceClip]:
     notes = {key: arrays[key].tolist() for key in ("names", "fps", "joints") if key in arrays} | _notes(path)
     positions = _positions(arrays, path)
     lengths = arrays.get("lengths")
-    if lengths is None and positions.ndim == 3:
-        clips, names = [positions], [name]
+    if lengths is None:
+        clips = [positions] if positions.ndim == 3 else list(positions)
     else:
-        clips = list(positions) if lengths is None else _cut(positions, lengths, path)
-        names = [str(n) for n in notes.get("names", [f"{name}#{i}" for i in range(len(clips))])]
+        clips = _cut(positions, lengths, path)
+    alone = lengths is None and positions.ndim == 3
+    names = [str(n) for n in notes.get("names", [name] if alone else [f"{name}#{i}" for i in range(len(clips))])]
     if len(names) != len(clips):
         raise InputError(f"{path}: expected {len(clips)} names (one a clip), found {len(names)}")
     joints = _joints(notes, positions.shape[-2], path)
@@ -67,10 +68,10 @@ def notes_path(path: Path) -> Path | None:
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"positions": loaded}
-        with loaded:
+        with path.open("rb") as file:  # np.load leaves a broken archive open
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {"positions": loaded}
             return {key: loaded[key] for key in ("positions", "lengths", "names", "fps", "joints") if key in loaded}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -115,11 +116,12 @@ def _notes(path: Path) -> dict[str, Any]:
         raise InputError(f"{source}: cannot be read: {error}") from error
     if not isinstance(notes, dict):
         raise InputError(f"{source}: expected an object with the keys {', '.join(KEYS)}, found {type(notes).__name__}")
-    for key in notes:
+    for key, value in notes.items():
         if key not in KEYS:
             near = get_close_matches(key, KEYS, n=1)
-            raise InputError(
-                f"{source}: unknown key {key!r}, "
-                + (f"did you mean {near[0]!r}?" if near else f"known are {', '.join(KEYS)}")
-            )
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(KEYS)}"
+            raise InputError(f"{source}: unknown key {key!r}, {hint}")
+        if not isinstance(value, KEYS[key]):
+            kind = "a number" if key == "fps" else "a list" if KEYS[key] is list else "a text"
+            raise InputError(f"{source}: {key}: expected {kind}, found {json.dumps(value)}")
     return notes

@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+
+from airfast.data.splits import leaks, split
+from airfast.errors import InputError
+from tests.data.test_motion import small
+
+
+def many(labels, subjects=None, groups=None):
+    """One clip of two frames for every label, no two alike."""
+    count = len(labels)
+    return small(
+        positions=np.random.default_rng(1).normal(size=(2 * count, 16, 3)).astype(np.float32),
+        lengths=np.full(count, 2),
+        fps=np.full(count, 30, dtype=np.float32),
+        names=tuple(f"c{i}" for i in range(count)),
+        labels=np.array(labels),
+        classes=("a", "b", "c"),
+        subjects=tuple(subjects or [""] * count),
+        groups=tuple(groups or [""] * count),
+    )
+
+
+def test_random_is_stratified_four_to_one():
+    motion = many([0] * 50 + [1] * 20 + [2] * 5)
+    train, test = split(motion, "random", seed=0)
+    assert np.bincount(motion.labels[test]).tolist() == [10, 4, 1]
+    assert sorted([*train, *test]) == list(range(75))
+    assert train.dtype == test.dtype == np.int64
+
+
+def test_random_shares_out_what_does_not_divide():
+    # 15 classes as in bandai1 would each lose 0.2 of a clip to rounding; here 3 x 11: 6.6 of 33.
+    _, test = split(many([0] * 11 + [1] * 11 + [2] * 11), "random", seed=3)
+    assert len(test) == 7
+
+
+def test_random_trains_on_single_and_unlabelled_clips():
+    motion = many([0, 1, 1, -1, -1, 2, 2])
+    train, test = split(motion, "random", seed=0)
+    assert {0, 3, 4} <= set(train)
+    assert sorted(motion.labels[test]) == [1, 2]
+
+
+def test_a_seed_gives_one_split_and_another_another():
+    motion = many([0, 1] * 40)
+    first, again, other = (split(motion, "random", seed)[1].tolist() for seed in (0, 0, 1))
+    assert first == again != other
+
+
+@pytest.mark.parametrize("kind", ["subject", "group"])
+@pytest.mark.parametrize("seed", range(5))
+def test_whole_subjects_or_groups_are_held_out(kind, seed):
+    keys = [f"p{i % 10}" for i in range(100)]
+    motion = many([i % 3 for i in range(100)], keys, keys)
+    train, test = split(motion, kind, seed)
+    assert len(test) == 20  # two of ten
+    assert not {keys[i] for i in train} & {keys[i] for i in test}
+
+
+def test_uneven_groups_come_near_the_fraction():
+    keys = ["walk"] * 60 + ["run"] * 15 + ["kick"] * 20 + ["bow"] * 5
+    motion = many([0, 1] * 50, groups=keys)
+    for seed in range(10):
+        _, test = split(motion, "group", seed)
+        assert 15 <= len(test) <= 25
+
+
+def test_one_of_two_subjects_is_held_out():
+    train, test = split(many([0, 1, 0, 1], ["p", "p", "q", "q"]), "subject", seed=0)
+    assert (len(train), len(test)) == (2, 2)
+
+
+def test_unlabelled_clips_of_a_held_out_subject_are_on_neither_side():
+    motion = many([0, -1, 0, -1], ["p", "p", "q", "q"])
+    train, test = split(motion, "subject", seed=0)
+    assert len(test) == 1
+    assert len(train) == 2
+    assert motion.subjects[test[0]] not in {motion.subjects[i] for i in train}
+
+
+@pytest.mark.parametrize(
+    ("motion", "kind", "message"),
+    [
+        (many([0, 0], ["p", ""]), "subject", "split subject: the subject of clip 'c1' is unknown"),
+        (many([0, 0], ["p", "p"]), "subject", "split subject: expected at least 2 subjects, found 1: p"),
+        (many([0, 0]), "group", "split group: the group of clip 'c0' is unknown"),
+        (many([-1, -1]), "random", "expected labelled clips, found none"),
+        (many([0, 1, 2]), "random", "no labelled clip is left to test on"),
+    ],
+)
+def test_splits_that_cannot_be_made(motion, kind, message):
+    with pytest.raises(InputError, match=message):
+        split(motion, kind, seed=0)
+
+
+def test_a_fraction_out_of_range():
+    with pytest.raises(InputError, match="between 0 and 1, found 1"):
+        split(many([0, 0]), "random", 0, test_fraction=1)
+
+
+def test_leaks():
+    motion = many([0] * 6, ["p", "p", "q", "q", "r", ""], ["g"] * 3 + ["h"] * 3)
+    motion.positions[8:10] = motion.positions[0:2]  # clip 4 is a copy of clip 0
+    assert leaks(motion, [0, 1, 2], [3, 4, 5]) == [
+        "1 recordings of the test side occur, number for number, on the training side",
+        "1 of 3 subjects are on both sides, the first: q",
+    ]
+    assert leaks(motion, [1, 2], [5]) == []
+    assert leaks(motion, [0, 3], [3, 1])[0] == "1 clips are on both sides, the first: c3"
+    assert "1 of 2 groups are on both sides, the first: g" in leaks(motion, [0], [1])
