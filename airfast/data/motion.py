@@ -244,13 +244,17 @@ def _read_rest(directory: Path) -> dict[str, Any]:
         rest = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: damaged, not readable as JSON: {error}") from error
+    if not isinstance(rest, dict):
+        raise InputError(f"{path}: damaged, expected an object, found {type(rest).__name__}")
     found = rest.get("format"), rest.get("version")
     if found != (FORMAT, VERSION):
         raise InputError(f"{path}: expected format {FORMAT} version {VERSION}, found {found[0]} version {found[1]}")
     missing = {"sha256", "layout", "classes", "info"} - rest.keys()
     if missing:
         raise InputError(f"{path}: damaged, {min(missing)!r} is missing")
-    return dict(rest)
+    if not {_POSITIONS, _CLIPS} <= set(rest["sha256"]) or "name" not in rest["layout"]:
+        raise InputError(f"{path}: damaged, 'sha256' or 'layout' is not complete")
+    return rest
 
 
 def _check_sum(path: Path, expected: str) -> None:

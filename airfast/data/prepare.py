@@ -69,7 +69,7 @@ def prepare(
         label_column: column of the label.
         subject_column: column of the person.
         group_column: column of what is done.
-        on_bad_file: "stop" at the first fault, or "skip" the file and list it. Skipping also covers a clip without a
+        on_bad_file: "stop" at the first fault, or "skip" the clip and list it. Skipping also covers a clip without a
             row and a row without a clip; a faulty label file always stops.
         progress: called with (files read, files in all) after each file.
 
@@ -116,11 +116,11 @@ class _Reader:
     def name(self, path: Path) -> str:
         return path.relative_to(self.base).as_posix()
 
-    def read(self, path: Path) -> list[_Clip]:
-        return [self._clip(clip, path) for clip in _source_clips(path, self.name(path))]
+    def where(self, clip: SourceClip, path: Path) -> str:
+        return str(path) if clip.name == self.name(path) else f"{path} clip {clip.name}"
 
-    def _clip(self, clip: SourceClip, path: Path) -> _Clip:
-        where = str(path) if clip.name == self.name(path) else f"{path} clip {clip.name}"
+    def clip(self, clip: SourceClip, path: Path) -> _Clip:
+        where = self.where(clip, path)
         layout = self._layout(clip, where)
         unit = self.rules.unit or clip.unit or layout.unit
         if unit not in METRES:
@@ -174,18 +174,27 @@ def _read_all(
 ) -> tuple[list[_Clip], list[tuple[str, str]]]:
     clips: dict[str, _Clip] = {}
     skipped: list[tuple[str, str]] = []
+
+    def fault(name: str, where: str, error: InputError) -> None:
+        if not skip:
+            raise error
+        # The file is named beside the reason: only the line remains of "file:line: what is wrong".
+        reason = re.sub(r"^:(\d+)", r"line \1", str(error).removeprefix(where))
+        skipped.append((name, reason.removeprefix(": ")))
+
     for done, path in enumerate(paths, 1):
+        found: list[SourceClip] = []
         try:
-            for clip in reader.read(path):
+            found = _source_clips(path, reader.name(path))
+        except InputError as error:
+            fault(reader.name(path), str(path), error)
+        for clip in found:
+            try:
                 if clip.name in clips:
                     raise InputError(f"{path}: a clip called {clip.name!r} was read already")
-                clips[clip.name] = clip
-        except InputError as error:
-            if not skip:
-                raise
-            # The file is named beside the reason: only the line remains of "file:line: what is wrong".
-            reason = re.sub(r"^:(\d+)", r"line \1", str(error).removeprefix(str(path)))
-            skipped.append((reader.name(path), reason.removeprefix(": ")))
+                clips[clip.name] = reader.clip(clip, path)
+            except InputError as error:
+                fault(clip.name, reader.where(clip, path), error)
         if progress:
             progress(done, len(paths))
     return list(clips.values()), skipped
@@ -213,7 +222,7 @@ def _assemble(clips: Sequence[_Clip], reader: _Reader, source: Path, files: Sequ
     index = {label: i for i, label in enumerate(classes)} | {"": -1}
     notes = {note for path in files if (note := notes_path(path)) and path.suffix.lower() in (".npy", ".npz")}
     info: dict[str, Any] = {
-        "name": source.resolve().stem,
+        "name": source.resolve().name if source.is_dir() else source.stem,
         "synthetic": False,
         "note": "",
         "unit": ", ".join(sorted(reader.units)),

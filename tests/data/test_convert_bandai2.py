@@ -6,7 +6,6 @@ from airfast.skeletons.layout import load_layout
 from benchmarks.convert_bandai2 import convert
 from tests.data.real import DATA, needs_bandai2
 
-
 BANDAI = load_layout("bandai").joints
 
 

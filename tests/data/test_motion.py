@@ -120,6 +120,9 @@ def change(key, value):
         (lambda folder: (folder / "prepared.json").write_text("{"), r"prepared\.json: damaged, not readable as JSON"),
         (change("version", 99), "expected format airfast-prepared version 1, found airfast-prepared version 99"),
         (change("layout", None), "damaged, 'layout' is missing"),
+        (change("layout", {}), "damaged, 'sha256' or 'layout' is not complete"),
+        (change("sha256", {}), "damaged, 'sha256' or 'layout' is not complete"),
+        (lambda folder: (folder / "prepared.json").write_text("[]"), "damaged, expected an object, found list"),
         (change("classes", []), r"labels must lie in -1 \.\. -1"),
     ],
 )

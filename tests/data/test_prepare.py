@@ -173,6 +173,19 @@ def test_arrays_without_a_rate_and_of_another_layout(tmp_path, layout):
     assert "c.npy: expected layout toy, found gait16" in bad(tmp_path, tmp_path / "c.npy", layout)
 
 
+def test_one_bad_clip_of_many_in_a_file(tmp_path):
+    positions = np.random.default_rng(0).normal(size=(8, 16, 3))
+    positions[5, 2] = np.nan
+    np.savez(tmp_path / "gait.npz", positions=positions, lengths=[3, 1, 4, 0], names=["x", "y", "z", "x"], fps=30)
+    file = tmp_path / "gait.npz"
+    assert "gait.npz clip y: expected at least 2 frames, found 1" in bad(tmp_path, file, "gait16")
+    report = prepare(file, "gait16", tmp_path / "out", on_bad_file="skip")
+    assert report.motion.names == ("x",)
+    assert [name for name, _ in report.skipped] == ["y", "z", "x"]
+    assert report.skipped[0][1] == "expected at least 2 frames, found 1"
+    assert report.skipped[1][1].startswith("frame 1 (from 0), joint neck: expected a finite position")
+
+
 def test_nothing_left_after_skipping_is_an_error(tmp_path, source, layout):
     for path in source.rglob("*.[bB]*"):
         path.write_text("rubbish")

@@ -35,7 +35,7 @@ def test_the_seed_decides_everything():
 
 
 def test_every_machine_gets_the_same_numbers():
-    # Positions are multiples of 0.1 mm. The digest changes only when the generator does, and then the demo's figures do.
+    # Positions are multiples of 0.1 mm. The digest changes only with the generator, and then the demo's figures do too.
     tenths = np.round(synthetic_walkers(10).positions.astype(np.float64) * 10_000).astype("<i8")
     assert hashlib.sha256(tenths.tobytes()).hexdigest()[:16] == "8c8a8225620a3106"
 

@@ -4,7 +4,8 @@ import csv
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from posixpath import basename, splitext
 
 from airfast.errors import InputError
 
@@ -76,8 +77,7 @@ def match_rows(
     """
     exact, loose = set(names), defaultdict(set)
     for name in names:
-        pure = PurePosixPath(name)
-        for key in (str(pure.with_suffix("")), pure.name, pure.stem):
+        for key in (splitext(name)[0], basename(name), splitext(basename(name))[0]):
             loose[key].add(name)
     found: dict[str, LabelRow] = {}
     unmatched: list[LabelRow] = []
