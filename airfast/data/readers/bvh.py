@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from airfast.errors import InputError
 
+_DEEPEST = 200  # joints below one another; no body has as many, and the parser descends by recursion
 _CHANNELS = tuple(f"{axis}{kind}" for kind in ("position", "rotation") for axis in "XYZ")
 
 
@@ -139,14 +140,16 @@ class _Hierarchy:
     def nodes(self) -> list[Node]:
         self.expect("HIERARCHY")
         self.expect("ROOT")
-        self.node(-1)
+        self.node(-1, 1)
         if self.at < len(self.words):
             word, line = self.words[self.at]
             raise InputError(f"{self.path}:{line}: expected MOTION after the root joint, found {word!r}")
         return self.found
 
-    def node(self, parent: int) -> None:
+    def node(self, parent: int, depth: int) -> None:
         name, line = self.name()
+        if depth > _DEEPEST:
+            raise InputError(f"{self.path}:{line}: expected joints at most {_DEEPEST} deep, found {name!r} below them")
         if name in {node.name for node in self.found}:
             raise InputError(f"{self.path}:{line}: joint {name!r} is defined twice")
         index = len(self.found)
@@ -157,7 +160,7 @@ class _Hierarchy:
         while True:
             word, line = self.next("JOINT, End Site or }")
             if word == "JOINT":
-                self.node(index)
+                self.node(index, depth + 1)
             elif word == "End":
                 self.end_site(index)
             elif word == "}":

@@ -43,7 +43,7 @@ def read_labels(path: Path, columns: Columns) -> list[LabelRow]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
-            header = [name.strip() for name in next(reader, [])]
+            header = [" ".join(name.split()) for name in next(reader, [])]
             subject, group = _checked(columns, header, path)
             numbered = [(reader.line_num, fields) for fields in reader if fields]
     except (OSError, UnicodeDecodeError, csv.Error) as error:

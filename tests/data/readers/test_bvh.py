@@ -83,6 +83,12 @@ BAD = {
         ":28: expected JOINT, End Site or }, found the end",
     ),
     "no root": (bvh(header=HEADER.replace("ROOT", "JOINT")), ":2: expected ROOT, found 'JOINT'"),
+    "too deep": (
+        "HIERARCHY\nROOT a {\nOFFSET 0 0 0 CHANNELS 0\n"
+        + "".join(f"JOINT j{i} {{ OFFSET 0 0 0 CHANNELS 0\n" for i in range(3000))
+        + "MOTION\n",
+        "expected joints at most 200 deep, found 'j199'",
+    ),
     "second root": (bvh(header=HEADER.replace("}\nMOTION", "}\nROOT b\nMOTION")), ":30: expected MOTION"),
     "bad offset": (bvh(header=HEADER.replace("OFFSET 0 1 0", "OFFSET 0 one 0")), ":8: expected a number, found 'one'"),
     "nan offset": (bvh(header=HEADER.replace("OFFSET 0 1 0", "OFFSET 0 nan 0")), ":8: expected a number, found 'nan'"),
