@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -200,8 +199,14 @@ def check_target(directory: Path) -> None:
     above = directory.absolute().parent
     while not above.exists():
         above = above.parent
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise InputError(f"{directory}: cannot be written: no folder can be created in {above}")
+    try:
+        # To try is surer than to ask: permissions say nothing of a read-only file system, and root may everything.
+        with tempfile.TemporaryDirectory(prefix=f".{directory.name}.", dir=above):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{directory}: cannot be written: no folder can be created in {above}: {error.strerror}"
+        ) from error
 
 
 def is_prepared(directory: Path) -> bool:

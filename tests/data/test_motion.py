@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,6 +82,12 @@ def test_targets_that_cannot_be_written(tmp_path):
         check_target(file)
     with pytest.raises(InputError, match=r"below: cannot be written: no folder can be created in .*file"):
         check_target(file / "below")
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs /proc, where nobody may create a folder")
+def test_a_target_where_nobody_may_write():
+    with pytest.raises(InputError, match=r"set: cannot be written: no folder can be created in /proc"):
+        check_target(Path("/proc/deep/set"))
 
 
 def test_a_failing_write_leaves_the_old_set(tmp_path, monkeypatch):
