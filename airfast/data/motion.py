@@ -94,7 +94,7 @@ class MotionSet:
     def save(self, directory: Path) -> None:
         """Write the set to a folder, whole or not at all: it is written beside the target and renamed.
 
-        An earlier prepared set there is replaced; anything else is left alone.
+        An earlier prepared set there is replaced; a folder with anything else in it is left alone.
 
         Raises:
             InputError: the folder exists and holds something else, or cannot be written.
@@ -190,12 +190,14 @@ def check_target(directory: Path) -> None:
     """Check, before any work, that a prepared set may be written to `directory`.
 
     Raises:
-        InputError: it is a file, a folder that holds something else than a prepared set, or cannot be created.
+        InputError: it is a file, a folder that holds anything but a prepared set, or cannot be created.
     """
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory}: expected a folder to write to, found a file")
-    if directory.is_dir() and any(directory.iterdir()) and not (directory / _REST).is_file():
-        raise InputError(f"{directory}: the folder exists and is not a prepared set, choose another for the output")
+    # A set is replaced as a whole: whatever else lies in its folder would be lost.
+    others = {path.name for path in directory.iterdir()} - {_POSITIONS, _CLIPS, _REST} if directory.is_dir() else set()
+    if others:
+        raise InputError(f"{directory}: expected nothing or a prepared set to replace, found also {min(others)}")
     above = directory.absolute().parent
     while not above.exists():
         above = above.parent

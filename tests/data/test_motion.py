@@ -70,9 +70,17 @@ def test_an_older_set_is_replaced(tmp_path):
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("all of it")
-    with pytest.raises(InputError, match="exists and is not a prepared set"):
+    with pytest.raises(InputError, match=r"expected nothing or a prepared set to replace, found also thesis\.txt"):
         small().save(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_runs_kept_in_the_folder_of_a_set_are_not_lost(tmp_path):
+    small().save(tmp_path)
+    (tmp_path / "run1").mkdir()
+    with pytest.raises(InputError, match="found also run1"):
+        small().save(tmp_path)
+    assert MotionSet.load(tmp_path).names == small().names
 
 
 def test_targets_that_cannot_be_written(tmp_path):
