@@ -21,10 +21,12 @@ class Neighbours:
     """The k nearest rows of each row, nearest first, itself included and always first; ties by index.
 
     index: (N, k) int32. similarity: (N, k) int32, the inner product of unit rows times 2**SIMILARITY_BITS.
+    recall: the share of the true neighbours found, measured on a sample of rows; None for an exact search.
     """
 
     index: torch.Tensor
     similarity: torch.Tensor
+    recall: float | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Backend(Protocol):
         ...
 
     def near(self, rows: torch.Tensor, radius: float, memory_mb: int) -> Iterator[Edges]:
-        """Every pair of (N, D) float32 rows within a Euclidean radius, in blocks that respect the memory limit."""
+        """Every pair of (N, D) float32 rows within a Euclidean radius (to a relative EPS_SLACK), in blocks likewise."""
         ...
 
     def cluster(self, edges: Iterable[Edges], n: int, min_samples: int) -> Clusters:

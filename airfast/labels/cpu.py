@@ -1,4 +1,4 @@
-"""The label stage on the CPU: FAISS for candidates, Numba for everything that is exact."""
+"""The label stage on the CPU: Numba for everything that is exact, FAISS where an approximation is asked for."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from numba import njit, prange
 
-from airfast.errors import InputError
-from airfast.labels import cpu_dbscan, cpu_jaccard, cpu_knn
+from airfast.labels import cpu_approx, cpu_dbscan, cpu_jaccard, cpu_knn, cpu_near
 from airfast.labels.backend import Clusters, Edges, Encoding, Neighbours
 
 
@@ -17,9 +16,10 @@ class CpuBackend:
     name = "cpu"
 
     def knn(self, unit: torch.Tensor, k: int, method: str, memory_mb: int) -> Neighbours:
-        """Exact canonical neighbours."""
+        """The symmetric exact search, or a FAISS index whose recall is measured."""
         if method != "exact":
-            raise InputError(f"knn {method}: not built yet")
+            index, similarity, recall = cpu_approx.approximate_knn(unit.numpy(), k, method)
+            return Neighbours(torch.from_numpy(index), torch.from_numpy(similarity), recall)
         index, similarity = cpu_knn.exact_knn(unit.numpy(), k)
         return Neighbours(torch.from_numpy(index), torch.from_numpy(similarity))
 
@@ -38,8 +38,9 @@ class CpuBackend:
             yield Edges(torch.from_numpy(row), torch.from_numpy(col), torch.from_numpy(distance))
 
     def near(self, rows: torch.Tensor, radius: float, memory_mb: int) -> Iterator[Edges]:
-        """Not built yet."""
-        raise InputError("metric: only jaccard is built yet")
+        """Tiles of products, measured again in float64."""
+        for block in cpu_near.near_pairs(rows.numpy(), radius, memory_mb):
+            yield Edges(*map(torch.from_numpy, block))
 
     def cluster(self, edges: Iterable[Edges], n: int, min_samples: int) -> Clusters:
         """Union-find over core pairs as they come."""

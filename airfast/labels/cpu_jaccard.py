@@ -197,7 +197,7 @@ def join_chunks(indptr, columns, weights, slot, start, rows, row_weights, at, en
         if at[chunk] >= end[chunk]:
             continue
         total = np.zeros(n, np.int32)
-        touched = np.empty(n, np.int32)
+        touched = np.empty(n + 1, np.int32)
         base = chunk * capacity
         i = at[chunk]
         while i < end[chunk] and found[chunk] + n - 1 - i <= capacity:
@@ -205,13 +205,13 @@ def join_chunks(indptr, columns, weights, slot, start, rows, row_weights, at, en
             for e in range(indptr[i], indptr[i + 1]):
                 w = weights[e]
                 for f in range(slot[e] + 1, start[columns[e] + 1]):
-                    j = rows[f]
-                    if total[j] == 0:
-                        touched[count] = j
-                        count += 1
-                    total[j] += min(w, row_weights[f])
+                    j = np.uint64(rows[f])
+                    before = total[j]
+                    touched[count] = j
+                    count += before == 0  # without a branch: on weak features it would be mispredicted half the time
+                    total[j] = before + min(w, row_weights[f])
             for t in range(count):
-                j = touched[t]
+                j = np.uint64(touched[t])
                 if total[j] >= least:
                     row[base + found[chunk]] = i
                     col[base + found[chunk]] = j

@@ -49,17 +49,23 @@ def generate_labels(
     device, reason = resolve(backend, matrix.device)
     clock = _Clock(matrix.device)
     k1, k2, agreement_k, notes = _fit(n, k1, k2, agreement_k, metric, bool(views))
-    unit = unit_rows(matrix, "features")
+    if metric == "euclidean" and len(views) != 1:
+        rows = unit = finite_rows(matrix, "features")  # no direction is asked for: a zero row is as good as any
+    else:
+        unit = unit_rows(matrix, "features")
+        rows = finite_rows(matrix, "features") if metric == "euclidean" else unit
 
     def search(rows: torch.Tensor, k: int) -> Neighbours:
-        return clock.run("knn", lambda: device.knn(rows, k, knn, memory))
+        near = clock.run("knn", lambda: device.knn(rows, k, knn, memory))
+        if near.recall is not None:
+            notes.append(f"knn {knn}: recall@{k} is {near.recall:.4f} on a sample of rows")
+        return near
 
     own = None  # the neighbours of `features`, if they are needed
     if metric == "jaccard":
         own = search(unit, max(k1, agreement_k + 1) if len(views) == 1 else k1)
         clusters = _cluster_jaccard(device, clock, unit, own, k1, k2, eps, min_samples, memory)
     else:
-        rows = finite_rows(matrix, "features") if metric == "euclidean" else unit
         radius = eps if metric == "euclidean" else math.sqrt(2 * eps)
         clusters = _cluster_pairs(device, clock, lambda: device.near(rows, radius, memory), n, min_samples)
 
