@@ -176,3 +176,7 @@ def main() -> None:
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2 if wrong_input else 1)
+
+
+if __name__ == "__main__":
+    main()

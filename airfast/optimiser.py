@@ -17,8 +17,7 @@ def build_optimiser(method: Air) -> torch.optim.Optimizer:
     rest = {id(row) for row in rows}
     body = [each for each in method.parameters() if each.requires_grad and id(each) not in rest]
     groups: list[dict[str, Any]] = [{"params": body}, {"params": rows}]
-    device = next(method.parameters()).device
-    return torch.optim.Adam(groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=device.type == "cuda")
+    return torch.optim.Adam(groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
 
 
 def head_rows(method: Air) -> list[nn.Parameter]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -60,12 +61,12 @@ def describe_epoch(metrics: dict[str, Any]) -> str:
 
 
 def show_evaluation(rows: Sequence[Row], title: str) -> None:
-    """The table of an evaluation, in percent."""
-    table = Table(title=title, title_justify="left")
+    """The table of an evaluation: accuracy, macro-F1 and balanced accuracy."""
+    table = Table(title=f"{title}: percent, mean ± sd over probes", title_justify="left", box=SIMPLE_HEAD)
     for name in ("features", "probe"):
-        table.add_column(name)
-    for name in ("accuracy", "macro-F1", "balanced acc."):
-        table.add_column(f"{name} %", justify="right")
+        table.add_column(name, no_wrap=True)
+    for name in ("accuracy", "macro-F1", "balanced"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         figures = [f"{each} ± {sd}" if len(row.scores) > 1 else each for each, sd in percentages(row)]
         table.add_row(row.features, row.probe, *figures)

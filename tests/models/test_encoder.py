@@ -56,7 +56,7 @@ def test_feature_shapes(pooling):
         "la": Tokens(torch.randn(3, 6, 12), torch.randn(3, 4, 18)),
     }
     for scale in ("x", "la"):
-        both = {modality: tokens[scale] for modality in ("joint", "motion")}
+        both = dict.fromkeys(("joint", "motion"), tokens[scale])
         assert encoder.multi(both, scale).shape == (3, encoder.width) == (3, 16 * len(pooling))
         assert encoder.single(tokens[scale], "joint", scale).shape == (3, encoder.width)
 

@@ -1,0 +1,96 @@
+"""How the pieces of Eq. 2 to 7 are wired together."""
+
+import pytest
+import torch
+
+from airfast import losses
+from airfast.data.dataset import DeviceClips
+from airfast.methods.air import Targets
+from airfast.pretrain import untrained
+
+LABELS = torch.tensor([0, 1, 2, -1, 1, 0, 2, 2])
+TARGETS = Targets(LABELS, torch.linspace(0, 1, 8), 3)
+
+
+@pytest.fixture
+def built(walkers, tiny):
+    """A function from overrides to a method and the views of eight clips."""
+
+    def build(*overrides):
+        config = tiny(*overrides)
+        clips = DeviceClips.from_motion(walkers, config.inputs, torch.device("cpu"))
+        method = untrained(config, walkers.layout, clips)
+        generator = torch.Generator().manual_seed(0)
+        method.restart_heads(
+            {s: torch.randn(8, method.encoder.width, generator=generator) for s in "x la ha".split()}, LABELS, 3
+        )
+        views = [clips.view(torch.arange(8), generator) for _ in range(method.views_wanted)]
+        return method, views
+
+    return build
+
+
+def features_and_projections(method, views):
+    multi = method.features(views[-1])
+    singles, multis = [], []
+    for view, modality in zip(views, method.config.modalities, strict=False):
+        project = method.projectors[modality]
+        singles.append(project(method.encoder.single(method.inputs(view, "x")[modality], modality)))
+        multis.append([project(multi[scale]) for scale in ("x", "la", "ha")])
+    return multi, singles, multis
+
+
+def test_loss_is_equation_7(built):
+    method, views = built()
+    method.eval()  # so that BatchNorm gives the same in both computations
+    named = method.losses(views, TARGETS)
+    multi, singles, multis = features_and_projections(method, views)
+    logits = {scale: method.heads[scale](multi[scale], 3) for scale in ("x", "ha")}
+    expected = {
+        "intra": 5 * losses.intra_loss(singles, multis),  # 5 is the default weight, METHOD 5
+        "inter": 5 * losses.inter_loss(singles),
+        "vcreg": losses.variance_covariance([*singles, *[z for row in multis for z in row]]),
+        "class_x": losses.refined_loss(logits["x"], logits["ha"], LABELS, TARGETS.agreement),
+        "class_ha": losses.appendage_loss(logits["ha"], LABELS, TARGETS.agreement),
+    }
+    assert named.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(named[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_letter_of_the_paper_has_no_regularisation_and_no_weight(built):
+    method, views = built("mgaa.vcreg=false")
+    method.eval()
+    named = method.losses(views, None)
+    _, singles, multis = features_and_projections(method, views)
+    assert named.keys() == {"intra", "inter"}
+    torch.testing.assert_close(named["intra"], losses.intra_loss(singles, multis))
+
+
+def test_without_refinement_both_heads_learn_the_hard_labels(built):
+    method, views = built("alr.enabled=false")
+    method.eval()
+    named = method.losses(views, TARGETS)
+    multi = method.features(views[-1])
+    for scale in ("x", "ha"):
+        expected = losses.hard_label_loss(method.heads[scale](multi[scale], 3), LABELS)
+        torch.testing.assert_close(named[f"class_{scale}"], expected)
+
+
+def test_every_parameter_is_trained(built):
+    method, views = built()
+    torch.stack(list(method.losses(views, TARGETS).values())).sum().backward()
+    idle = [name for name, each in method.named_parameters() if each.requires_grad and each.grad is None]
+    assert idle == []
+
+
+def test_clustered_features_are_unit_rows(built):
+    method, _ = built()
+    features = {scale: torch.randn(4, 6) * 9 for scale in ("x", "la", "ha")}
+    clustered = method.clustered(features)
+    assert clustered.shape == (4, 18)
+    torch.testing.assert_close(clustered.norm(dim=1), torch.ones(4))
+    torch.testing.assert_close(
+        clustered @ clustered.T,
+        sum(torch.nn.functional.cosine_similarity(f[:, None], f[None], dim=2) for f in features.values()) / 3,
+    )

@@ -1,0 +1,127 @@
+"""The command as a person types it: exit status, one line for a wrong input, nothing half-written."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from airfast import cli
+from tests.conftest import TINY
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command in this process; gives status, standard output and standard error."""
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["airfast", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        printed = capsys.readouterr()
+        return left.value.code or 0, printed.out, printed.err
+
+    return call
+
+
+def fails(result, *pieces):
+    status, _, error = result
+    assert status == 2
+    assert error.count("\n") == 1
+    assert error.startswith("error: ")
+    for piece in pieces:
+        assert piece in error
+
+
+def test_the_installed_command_starts():
+    done = subprocess.run([sys.executable, "-m", "airfast.cli", "--help"], capture_output=True, text=True, check=True)
+    assert "pretrain" in done.stdout
+
+
+def test_prepare_describe_pretrain_evaluate(run, walkers, tmp_path):
+    walkers.save(tmp_path / "set")
+    overrides = [word for each in (*TINY, "train.epochs=3") for word in ("-o", each)]
+    status, out, _ = run("pretrain", tmp_path / "set", "--preset", "demo", "--out", tmp_path / "run", *overrides)
+    assert status == 0
+    assert "epoch 3/3" in out
+    assert "no CUDA device" in out or "cuda" in out
+    for name in ("majority class", "untrained encoder", "pre-trained encoder", "20-NN"):
+        assert name in out
+    assert run("evaluate", tmp_path / "run", "--protocol", "knn")[0] == 0
+    status, out, _ = run("data", "describe", tmp_path / "set")
+    assert status == 0
+    assert "actor01" in out
+
+
+def test_label_writes_parquet(run, tmp_path):
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    features = (np.eye(12)[np.arange(60) % 3] + 0.05 * rng.normal(size=(60, 12))).astype(np.float32)
+    np.save(tmp_path / "f.npy", features)
+    status, out, _ = run("label", tmp_path / "f.npy", "--view", tmp_path / "f.npy", "--out", tmp_path / "l.parquet")
+    assert status == 0
+    assert "clusters" in out
+    frame = pd.read_parquet(tmp_path / "l.parquet")
+    assert list(frame.columns) == ["index", "label", "agreement", "core", "cluster_size"]
+    assert frame["label"].tolist() == [0, 1, 2] * 20
+    assert (frame["agreement"] == 1).all()
+
+
+def test_doctor_passes_here(run):
+    status, out, _ = run("doctor")
+    assert status == 0
+    assert "labels" in out
+    assert "self-test  passed" in out
+
+
+def test_doctor_exits_with_1_where_something_is_broken(run, monkeypatch):
+    from airfast import doctor
+
+    monkeypatch.setattr(doctor, "generate_labels", lambda features: 1 / 0)
+    status, out, _ = run("doctor")
+    assert status == 1
+    assert "ZeroDivisionError" in out
+
+
+def test_wrong_flag_is_status_2(run):
+    assert run("pretrain", "--epohcs", "3")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "pieces"),
+    [
+        (("pretrain", "nowhere"), ("nowhere",)),
+        (("pretrain", "--preset", "smal"), ("did you mean 'small'",)),
+        (("pretrain", "-o", "alr.kk=3"), ("unknown key 'alr.kk'", "did you mean 'k'")),
+        (("pretrain", "--device", "tpu"), ("expected auto, cpu or cuda",)),
+        (("evaluate", "nowhere"), ("nowhere: no such file",)),
+        (("label", "nowhere.npy"), ("nowhere.npy",)),
+        (("data", "describe", "nowhere"), ("nowhere",)),
+        (("data", "prepare", "nowhere", "--out", "o"), ("nowhere",)),
+        (("data", "prepare", ".", "--layout", "bandia", "--out", "o"), ("did you mean 'bandai'",)),
+        (("data", "prepare", ".", "--out", "o", "--on-bad-file", "panic"), ("expected stop or skip",)),
+    ],
+)
+def test_wrong_inputs_are_one_line(run, tmp_path, monkeypatch, words, pieces):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.bvh").write_text("HIERARCHY\n")
+    fails(run(*words), *pieces)
+    assert [each.name for each in tmp_path.iterdir()] == ["a.bvh"]
+
+
+def test_one_class_only_is_trained_on_but_not_evaluated(run, walkers, tmp_path):
+    walkers.select(np.flatnonzero(walkers.labels < 5)).save(tmp_path / "set")
+    frame = json.loads((tmp_path / "set" / "prepared.json").read_text())
+    assert frame["classes"]
+    overrides = [word for each in (*TINY, "train.epochs=2", "split.kind=none") for word in ("-o", each)]
+    status, out, _ = run("pretrain", tmp_path / "set", "--preset", "demo", "--out", tmp_path / "run", *overrides)
+    assert status == 0
+    assert "not evaluated" in out
+
+
+def test_debug_shows_the_traceback(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["airfast", "--debug", "evaluate", "nowhere"])
+    with pytest.raises(cli.InputError):
+        cli.main()

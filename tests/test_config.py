@@ -1,0 +1,69 @@
+import pytest
+
+from airfast.config import PAPER_INPUTS, PRESETS, Inputs, load_config
+from airfast.errors import InputError
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_resolve_and_survive_yaml(preset, tmp_path):
+    config = load_config(preset)
+    (tmp_path / "config.yaml").write_text(config.to_yaml())
+    assert load_config(file=tmp_path / "config.yaml") == config
+
+
+def test_paper_presets_use_the_letter():
+    for preset in ("paper", "paper-parity"):
+        config = load_config(preset)
+        assert config.inputs == PAPER_INPUTS
+        assert (config.train.epochs, config.train.lr, config.train.lr_late) == (450, 5e-4, 5e-5)  # Section IV-C
+        assert round(config.train.lr_drop * config.train.epochs) == 350  # Section IV-C
+        assert config.cluster.neighbours(1000) == (30, 6)  # METHOD 3
+
+
+def test_later_layers_win(tmp_path):
+    (tmp_path / "mine.yaml").write_text("train: {lr: 0.1, epochs: 7}\nseed: 3\n")
+    config = load_config("small", tmp_path / "mine.yaml", ("train.lr=0.2", "modalities=[joint]"), seed=5)
+    assert (config.train.lr, config.train.epochs, config.seed, config.modalities) == (0.2, 7, 5, ("joint",))
+
+
+def test_inputs_by_name_can_be_refined():
+    config = load_config(overrides=("inputs=paper", "inputs.frames=32"))
+    assert config.inputs == PAPER_INPUTS.model_copy(update={"frames": 32})
+    assert load_config("paper", overrides=("inputs=default",)).inputs == Inputs()
+
+
+def test_small_sets_get_small_neighbourhoods():
+    cluster = load_config().cluster
+    assert cluster.neighbours(140) == (8, 3)  # METHOD 8: 8–10 and 3 at 140 clips
+    assert cluster.neighbours(8260) == (30, 6)  # METHOD 3: the paper's largest set
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("alr.kk=3",), "unknown key 'alr.kk' (did you mean 'k'?)"),
+        (("trian.lr=1",), "unknown key 'trian' (did you mean 'train'?)"),
+        (("cluster.eps=1.5",), "cluster.eps: a Jaccard distance is at most 1"),
+        (("cluster.eps=lots",), "cluster.eps: Input should be a valid number"),
+        (("modalities=[joint,joint]",), "named twice"),
+        (("model.heads=[x]",), "needs the head of HA"),
+        (("inputs=strange",), "config: inputs"),
+        (("lr",), "expected key=value"),
+        (("lr=[",), "not YAML"),
+    ],
+)
+def test_wrong_settings_are_one_line(overrides, message):
+    with pytest.raises(InputError) as caught:
+        load_config(overrides=overrides)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_preset_and_bad_files(tmp_path):
+    with pytest.raises(InputError, match="did you mean 'small'"):
+        load_config("smal")
+    with pytest.raises(InputError, match="cannot be read"):
+        load_config(file=tmp_path / "none.yaml")
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    with pytest.raises(InputError, match="expected keys and values, found list"):
+        load_config(file=tmp_path / "list.yaml")
