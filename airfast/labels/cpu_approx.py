@@ -72,4 +72,4 @@ def _recall(unit: Float, index: Int) -> float:
         floor = np.partition(near, n - k, axis=1)[:, n - k] - np.float32(slack)
         true, _ = search_rows(unit, part, near, floor, k)
         hits += sum(float(np.isin(a[1:], b[1:]).sum()) for a, b in zip(true, index[part], strict=True))
-    return hits / (len(rows) * (k - 1))
+    return float(hits / (len(rows) * (k - 1)))

@@ -1,0 +1,174 @@
+"""The label stage measured beside the ways it replaces: seconds by step, peak memory, labels compared."""
+
+import ctypes
+import gc
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from airfast.bench import label_baselines
+from airfast.labels import generate_labels
+
+Record = dict[str, Any]
+STEPS = ("knn", "encode", "edges", "cluster")
+DENSE_LIMIT = 8_500  # rows: the dense way takes minutes beyond
+OPTIONS: dict[str, Any] = {"k1": 30, "k2": 6, "eps": 0.6, "min_samples": 4}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One set of synthetic features: n rows of d columns, around many centres (clustered) or hardly any (weak)."""
+
+    kind: str
+    n: int
+    d: int
+
+    def features(self, seed: int = 0) -> torch.Tensor:
+        """(n, d) float32 unit rows: unit centres, one for 40 rows, plus noise of length 1 (clustered) or 5 (weak)."""
+        generator = torch.Generator().manual_seed(seed)
+        centres = torch.nn.functional.normalize(torch.randn(max(1, self.n // 40), self.d, generator=generator))
+        noise = torch.randn(self.n, self.d, generator=generator) * (
+            self.d**-0.5 * {"clustered": 1, "weak": 5}[self.kind]
+        )
+        chosen = torch.randint(len(centres), (self.n,), generator=generator)
+        return torch.nn.functional.normalize(centres[chosen] + noise)
+
+
+QUICK = tuple(Case(kind, n, 128) for kind in ("clustered", "weak") for n in (1_000, 2_000, 4_000))
+FULL = (
+    *(Case(k, n, 128) for k in ("clustered", "weak") for n in (1_000, 2_000, 4_000, 8_260, 12_936, 30_000, 60_000)),
+    *(Case(k, 8_260, 2_048) for k in ("clustered", "weak")),
+)
+
+
+def run_label_bench(
+    out: Path,
+    cases: tuple[Case, ...] = QUICK,
+    device: str = "cpu",
+    repeats: int = 3,
+    say: Callable[[str], None] = print,
+) -> Record:
+    """Measure every case and write labels.json, labels.md and labels.png (two plots on log axes) into `out`.
+
+    Ways are measured in turn, `repeats` times, in one process; seconds are medians. Returns what the JSON holds.
+    """
+    results = []
+    for case in cases:
+        record = measure(case, device, repeats)
+        results.append(record)
+        say(summary(record))
+    report = {"machine": machine(device), "options": OPTIONS, "repeats": repeats, "results": results}
+    name = "labels" if device == "cpu" else f"labels-{device}"
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n")
+    from airfast.bench.label_report import markdown, plot
+
+    (out / f"{name}.md").write_text(markdown(report))
+    plot(report, out / f"{name}.png")
+    return report
+
+
+def measure(case: Case, device: str, repeats: int) -> Record:
+    """One case: for each way its seconds by step, peak memory above the start in MB, and labels unlike ours."""
+    features = case.features()
+    unit = features.numpy()
+    there = features.to(device)
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats()
+    options = tuple(OPTIONS.values())
+    ways: dict[str, Callable[[], label_baselines.Timed]] = {
+        "ours": lambda: _ours(there),
+        "faiss": lambda: _search_only(unit),
+        "sparse": lambda: label_baselines.sparse(unit, *options),
+    }
+    if case.n <= DENSE_LIMIT:
+        ways["dense"] = lambda: label_baselines.dense(unit, *options)
+    _compile(device)
+    runs: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
+    record: Record = {"kind": case.kind, "n": case.n, "d": case.d, "load": os.getloadavg()[0], "ways": {}}
+    answers = {}
+    for _ in range(repeats):
+        for way, work in ways.items():
+            if way == "dense" and runs[way] and runs[way][0]["total"] > 5:
+                continue  # once is enough for what takes that long
+            before = _reset_peak()
+            started = time.perf_counter()
+            answers[way], seconds = work()
+            total = time.perf_counter() - started
+            runs[way].append(seconds | {"total": total, "peak_mb": _peak() - before})
+    for way, took in runs.items():
+        record["ways"][way] = {key: statistics.median(run[key] for run in took) for key in took[0]}
+        if way != "faiss":
+            record["ways"][way]["different_labels"] = int((answers[way] != answers["ours"]).sum())
+    if device != "cpu":
+        record["ways"]["ours"]["device_peak_mb"] = torch.cuda.max_memory_allocated() / 2**20
+    record["clusters"] = int(answers["ours"].max()) + 1
+    record["noise_share"] = float((answers["ours"] < 0).mean())
+    return record
+
+
+def summary(record: Record) -> str:
+    """One line: the whole stage against the search alone, and against the other ways."""
+    ways = record["ways"]
+    parts = [f"{way} {took['total']:.2f} s" for way, took in ways.items()]
+    return f"{record['kind']:9} N={record['n']:<6} D={record['d']:<4}  " + "  ".join(parts)
+
+
+def machine(device: str) -> Record:
+    """What the figures were measured on."""
+    packages = ("torch", "numpy", "numba", "scipy", "scikit-learn", "faiss-cpu")
+    cpu = next((ln.split(":")[1].strip() for ln in _lines("/proc/cpuinfo") if ln.startswith("model name")), "unknown")
+    found: Record = {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version()}
+    if device != "cpu":
+        found["gpu"] = torch.cuda.get_device_name()
+    return found | {"versions": {name: version(name) for name in packages}, "date": time.strftime("%Y-%m-%d")}
+
+
+def _ours(features: torch.Tensor) -> label_baselines.Timed:
+    result = generate_labels(features, **OPTIONS)
+    return result.labels.cpu().numpy(), {step: result.seconds[step] for step in STEPS}
+
+
+def _search_only(unit: np.ndarray[Any, np.dtype[np.float32]]) -> label_baselines.Timed:
+    started = time.perf_counter()
+    label_baselines.faiss_neighbours(unit, OPTIONS["k1"])
+    return np.empty(0, np.int64), {"knn": time.perf_counter() - started}
+
+
+def _compile(device: str) -> None:
+    """Everything once on a small set, so that no compilation is measured."""
+    small = Case("clustered", 600, 16).features()
+    options = tuple(OPTIONS.values())
+    _ours(small.to(device))
+    label_baselines.sparse(small.numpy(), *options)
+    label_baselines.faiss_neighbours(small.numpy(), 30)
+
+
+def _reset_peak() -> float:
+    """Start measuring the peak anew (Linux with glibc); returns the resident memory now, in MB."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # or what an earlier run left in the allocator would hide what this one takes
+    Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmRSS")
+
+
+def _peak() -> float:
+    return _status("VmHWM")
+
+
+def _status(key: str) -> float:
+    return next(float(ln.split()[1]) / 1024 for ln in _lines("/proc/self/status") if ln.startswith(key))
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines()

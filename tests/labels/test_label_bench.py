@@ -1,0 +1,25 @@
+"""The bench runs, its three ways agree, and its report says what was measured."""
+
+import json
+
+import pytest
+
+pytest.importorskip("faiss", reason="the ways measured beside ours use FAISS")
+pytest.importorskip("matplotlib", reason="the bench draws plots")
+
+from airfast.bench.labels import Case, run_label_bench
+
+
+def test_bench_measures_three_ways_that_agree(tmp_path):
+    said = []
+    cases = (Case("clustered", 300, 16), Case("weak", 250, 16))
+    report = run_label_bench(tmp_path, cases, repeats=1, say=said.append)
+    assert json.loads((tmp_path / "labels.json").read_text()) == report
+    assert (tmp_path / "labels.png").stat().st_size > 10_000
+    table = (tmp_path / "labels.md").read_text()
+    assert "| clustered | 300 | 16 |" in table
+    assert len(said) == 2
+    for record in report["results"]:
+        for way in ("ours", "sparse", "dense"):
+            assert record["ways"][way]["different_labels"] == 0
+            assert record["ways"][way]["total"] > 0
