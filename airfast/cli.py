@@ -154,6 +154,25 @@ def label(
 
 
 @app.command()
+def bench(
+    labels: Annotated[bool, typer.Option("--labels", help="The label stage beside the ways it replaces.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Up to 60,000 samples (about half an hour), not 4,000.")] = False,
+    repeats: Annotated[int, typer.Option(help="Runs of each; medians are shown.")] = 3,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    out: Annotated[Path, typer.Option(help="Folder for the JSON, the Markdown and the plot.")] = Path("bench"),
+) -> None:
+    """Measure airfast on this machine."""
+    from airfast.bench.labels import FULL, QUICK, run_label_bench
+    from airfast.pretrain import pick_device
+    from airfast.screen import console
+
+    if not labels:
+        raise InputError("bench: say what to measure: --labels")
+    run_label_bench(out, FULL if full else QUICK, pick_device(device).type, repeats)
+    console.print(f"written to {out}")
+
+
+@app.command()
 def doctor() -> None:
     """Say what is installed, which label backend would be used and why, and test it; exit status 0 or 1."""
     from airfast.doctor import examine

@@ -46,7 +46,7 @@ def test_prepare_describe_pretrain_evaluate(run, walkers, tmp_path):
     assert status == 0
     assert "epoch 3/3" in out
     assert "no CUDA device" in out or "cuda" in out
-    for name in ("majority class", "untrained encoder", "pre-trained encoder", "20-NN"):
+    for name in ("majority", "untrained", "pre-trained", "20-NN"):
         assert name in out
     assert run("evaluate", tmp_path / "run", "--protocol", "knn")[0] == 0
     status, out, _ = run("data", "describe", tmp_path / "set")

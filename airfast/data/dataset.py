@@ -33,7 +33,7 @@ class DeviceClips:
     inputs: Inputs
 
     @classmethod
-    def from_motion(cls, motion: MotionSet, inputs: Inputs, device: torch.device) -> "DeviceClips":
+    def from_motion(cls, motion: MotionSet, inputs: Inputs, device: torch.device | str) -> "DeviceClips":
         """Normalise a prepared set as ``inputs`` says and move it to the device, once."""
         return cls(
             frames=torch.from_numpy(normalise(motion, inputs)).to(device),

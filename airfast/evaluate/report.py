@@ -34,8 +34,8 @@ class Row:
     """One line of the table.
 
     Attributes:
-        features: whose features: "majority class", "hand-made statistics", "untrained encoder", "pre-trained encoder".
-        probe: what read them: "–", "linear", "linear, best epoch", "1-NN", "20-NN".
+        features: whose: "majority" class, "hand-made" statistics, "untrained" encoder, "pre-trained" encoder.
+        probe: what read them: "–", "linear" (last epoch), "linear, best" (test) epoch, "1-NN", "20-NN".
         scores: one a seed; a single one where nothing is random.
     """
 
@@ -104,11 +104,11 @@ def evaluate(
     task = open_task(run, encoder, data)
     place = pick_device(device)
     sources = {
-        "hand-made statistics": hand_made(task.motion),
-        "untrained encoder": encode(untrained_like(encoder, task), task.motion, place),
-        "pre-trained encoder": encode(encoder, task.motion, place),
+        "hand-made": hand_made(task.motion),
+        "untrained": encode(untrained_like(encoder, task), task.motion, place),
+        "pre-trained": encode(encoder, task.motion, place),
     }
-    rows = [Row("majority class", "–", (task.score(majority(task.motion.labels[task.train], len(task.test))),))]
+    rows = [Row("majority", "–", (task.score(majority(task.motion.labels[task.train], len(task.test))),))]
     probe: Callable[[str, Tensor], list[Row]] = lambda name, features: (  # noqa: E731
         linear_rows(name, features, task, seeds) if protocol == "linear" else knn_rows(name, features, task)
     )
@@ -187,7 +187,7 @@ def linear_rows(name: str, features: Tensor, task: Task, seeds: int) -> list[Row
         seeds,
     )
     last, best = (tuple(map(task.score, each.numpy())) for each in (probe.last, probe.best))
-    return [Row(name, "linear", last), Row(name, "linear, best epoch", best)]
+    return [Row(name, "linear", last), Row(name, "linear, best", best)]
 
 
 def knn_rows(name: str, features: Tensor, task: Task) -> list[Row]:

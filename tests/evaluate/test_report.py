@@ -17,13 +17,13 @@ def run(walkers, tiny, tmp_path):
 def test_table_has_the_baselines_and_is_saved(run):
     rows = evaluate(run, "linear", seeds=2, device="cpu")
     assert [(row.features, row.probe) for row in rows] == [
-        ("majority class", "–"),
-        ("hand-made statistics", "linear"),
-        ("hand-made statistics", "linear, best epoch"),
-        ("untrained encoder", "linear"),
-        ("untrained encoder", "linear, best epoch"),
-        ("pre-trained encoder", "linear"),
-        ("pre-trained encoder", "linear, best epoch"),
+        ("majority", "–"),
+        ("hand-made", "linear"),
+        ("hand-made", "linear, best"),
+        ("untrained", "linear"),
+        ("untrained", "linear, best"),
+        ("pre-trained", "linear"),
+        ("pre-trained", "linear, best"),
     ]
     record = json.loads((run / "evaluate-linear.json").read_text())
     assert record["synthetic"] is True

@@ -22,7 +22,7 @@ def built(walkers, tiny):
         method = untrained(config, walkers.layout, clips)
         generator = torch.Generator().manual_seed(0)
         method.restart_heads(
-            {s: torch.randn(8, method.encoder.width, generator=generator) for s in "x la ha".split()}, LABELS, 3
+            {s: torch.randn(8, method.encoder.width, generator=generator) for s in ("x", "la", "ha")}, LABELS, 3
         )
         views = [clips.view(torch.arange(8), generator) for _ in range(method.views_wanted)]
         return method, views
