@@ -56,6 +56,10 @@ class Cluster(Section):
     k1: Count = Field("auto", description="neighbours, itself included; auto: N/16 within 8..30")
     k2: Count = Field("auto", description="query expansion; auto: k1/5, at least 3")
     outliers: Literal["mask", "drop", "singleton"] = "mask"
+    centre: Literal["none", "group", "subject"] = Field(
+        "none",
+        description="subtract the mean of each known action or person first, or the clusters follow it (METHOD 8)",
+    )
     backend: Literal["auto", "cpu", "cuda"] = "auto"
 
     def neighbours(self, clips: int) -> tuple[int, int]:

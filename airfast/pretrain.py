@@ -85,6 +85,7 @@ def pretrain(
     train, test = choose_split(motion, config)
     motion_train = motion.select(train)
     clips = DeviceClips.from_motion(motion_train, config.inputs, place)
+    nuisance = known_nuisance(motion_train, config.cluster.centre, place)
     state = begin(config, motion, clips)
     done = open_run(out, config, resume, state)
     write_split(out, data, motion, train, test)
@@ -95,7 +96,7 @@ def pretrain(
         if config.amdl and epoch >= config.train.warmup:
             features = all_features(state.method, clips)
             clock.lap("features")
-            labels = discrete_labels(state, features)
+            labels = discrete_labels(state, features, nuisance)
             clock.lap("labels")
         metrics = train_epoch(state, clips, labels, epoch)
         clock.lap("training")
@@ -165,13 +166,41 @@ def all_features(method: Air, clips: DeviceClips) -> dict[str, Tensor]:
     return {scale: torch.cat([row[scale] for row in rows]).float() for scale in rows[0]}
 
 
-def discrete_labels(state: TrainingState, features: dict[str, Tensor]) -> EpochLabels | None:
-    """Cluster, refine, and restart the heads on the clusters; None where fewer than two clusters were found."""
+def known_nuisance(motion: MotionSet, kind: str, device: torch.device) -> Tensor | None:
+    """The action or the person of every clip as (N,) int64, where clusters are not to follow it; None otherwise."""
+    if kind == "none":
+        return None
+    known = motion.groups if kind == "group" else motion.subjects
+    if "" in known:
+        raise InputError(f"cluster.centre={kind}: the {kind} of clip {motion.names[known.index('')]} is not known")
+    return torch.from_numpy(np.unique(known, return_inverse=True)[1]).to(device)
+
+
+def centred(features: Tensor, nuisance: Tensor) -> Tensor:
+    """Features (N, D) minus the mean of the clips that share their nuisance (N,).
+
+    The mean counts one clip more, at the mean of all: a clip that is alone keeps half of what sets it apart.
+    """
+    features = features - features.mean(dim=0)
+    count = torch.bincount(nuisance) + 1
+    sums = features.new_zeros(len(count), features.shape[1]).index_add_(0, nuisance, features)
+    return features - (sums / count[:, None])[nuisance]
+
+
+def discrete_labels(state: TrainingState, features: dict[str, Tensor], nuisance: Tensor | None = None) -> EpochLabels:
+    """Cluster, refine, and restart the heads on the clusters (METHOD 3 and Eq. 1).
+
+    Args:
+        state: its heads and their optimiser state restart, unless fewer than two clusters were found.
+        features: y_s (N, D) of every scale, of all training clips.
+        nuisance: (N,) int64, what the label stage is to be blind to; None for nothing.
+    """
     config = state.method.config
     k1, k2 = config.cluster.neighbours(len(features["x"]))
-    unit = {scale: F.normalize(each, dim=1) for scale, each in features.items()}
+    seen = features if nuisance is None else {scale: centred(each, nuisance) for scale, each in features.items()}
+    unit = {scale: F.normalize(each, dim=1) for scale, each in seen.items()}
     found = generate_labels(
-        state.method.clustered(features),
+        state.method.clustered(seen),
         (unit["x"], unit["ha"]) if config.alr.enabled and config.asp else None,
         metric=config.cluster.metric,
         eps=config.cluster.eps,

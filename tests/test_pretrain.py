@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import sys
 
@@ -96,7 +97,7 @@ def test_resume_never_and_another_configuration(finished, walkers, tiny):
         ("model.heads=[x,la,ha]", "model.capacity=64"),
         ("cluster.feature=x", "cluster.outliers=drop"),
         ("cluster.outliers=singleton",),
-        ("split.kind=subject",),
+        ("split.kind=subject", "cluster.centre=subject"),
     ],
 )
 def test_every_reading_of_the_paper_runs(walkers, tiny, tmp_path, overrides):
@@ -136,6 +137,23 @@ def test_labels_come_from_the_named_features_and_views(walkers, tiny):
     assert torch.equal(labels.labels, plain.labels)
     assert torch.equal(labels.agreement, plain.agreement)
     # k1, k2 and k are those of TINY: 8, max(3, 8/5) and 5
+
+
+def test_centring_takes_away_what_is_shared_by_a_subject():
+    shared, own = torch.randn(3, 4) * 10, torch.randn(9, 4)
+    nuisance = torch.tensor([0, 0, 1, 1, 1, 0, 1, 1, 2])
+    features = shared[nuisance] + own
+    left = pretraining.centred(features, nuisance)
+    for index in range(9):
+        mates = features[nuisance == nuisance[index]] - features.mean(0)
+        expected = features[index] - features.mean(0) - mates.sum(0) / (len(mates) + 1)
+        torch.testing.assert_close(left[index], expected)
+
+
+def test_centring_by_what_is_not_known(walkers, tiny, tmp_path):
+    unknown = dataclasses.replace(walkers, groups=("",) * len(walkers))
+    with pytest.raises(InputError, match=r"cluster\.centre=group: the group of clip .* is not known"):
+        pretrain(unknown, tiny("cluster.centre=group"), tmp_path / "run", "cpu")
 
 
 def test_fewer_clips_than_k1(walkers, tiny, tmp_path):
