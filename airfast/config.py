@@ -24,7 +24,7 @@ class Section(BaseModel):
 class Inputs(Section):
     """How clips become tensors (METHOD 8). ``inputs=paper`` sets all of it to the letter of the paper."""
 
-    frames: int = Field(64, ge=2, description="T, frames a clip is resampled to")
+    frames: int = Field(32, ge=2, description="T, frames a clip is resampled to")
     facing: Literal["clip", "none"] = Field("clip", description="turn each clip until its mean shoulder line is on x")
     velocity: Literal["true", "resampled"] = Field("true", description="motion in m/s, or x[t+1] − x[t] once resampled")
     standardise: bool = Field(True, description="per-coordinate mean 0 and sd 1 over the training clips")
@@ -41,7 +41,7 @@ class Model(Section):
     """Sizes of the network (METHOD 2)."""
 
     hidden: int = Field(128, ge=8, multiple_of=2, description="H")
-    projection: int = Field(512, ge=2, description="Z")
+    projection: int = Field(128, ge=2, description="Z")
     heads: tuple[Literal["x", "la", "ha"], ...] = Field(("x", "ha"), description="scales with a cluster head")
     capacity: Count = Field("auto", description="rows of a head; auto grows by multiples of 128")
 
@@ -87,8 +87,8 @@ class Train(Section):
     """Optimisation (METHOD 6)."""
 
     epochs: int = Field(80, ge=1)
-    warmup: int = Field(20, ge=0, description="epochs of alignment alone, before there are labels")
-    batch_size: int = Field(128, ge=2)
+    warmup: int = Field(30, ge=0, description="epochs of alignment alone, before there are labels")
+    batch_size: int = Field(32, ge=2)
     lr: float = Field(5e-4, gt=0)
     lr_late: float = Field(5e-5, gt=0)
     lr_drop: float = Field(350 / 450, gt=0, le=1, description="share of the epochs after which lr becomes lr_late")
@@ -157,11 +157,10 @@ PAPER = {
     "inputs": "paper",
     "model": {"hidden": 1024, "projection": 4096},
     "cluster": {"k1": 30, "k2": 6},
-    "train": {"epochs": 450, "warmup": 50},
+    "train": {"epochs": 450, "warmup": 50, "batch_size": 128},
 }
 PRESETS: dict[Preset, dict[str, Any]] = {
     "demo": {
-        "inputs": {"frames": 32},
         "model": {"hidden": 64, "projection": 256},
         "train": {"epochs": 30, "warmup": 10},
         "split": {"kind": "subject"},

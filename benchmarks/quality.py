@@ -8,6 +8,7 @@ seeds of one probe each, on test clips that pre-training never saw. Writes quali
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import tempfile
@@ -84,7 +85,8 @@ def markdown(record: dict[str, Any]) -> str:
         "",
         f"Preset small, hidden {first['config']['model']['hidden']}, T = {first['config']['inputs']['frames']}, "
         f"{train['epochs']} epochs of which {train['warmup']} warm-up; accuracy in percent, mean ± sd over "
-        f"{record['seeds']} seeds (split, weights and views together). "
+        f"seeds {', '.join(str(seed) for seed in sorted({run['seed'] for run in record['runs']}))} "
+        "(split, weights and views together). "
         f"Overrides: {', '.join(record['overrides']) or 'none'}.",
         f"{record['machine']['cpu']}, torch {record['machine']['versions']['torch']}, {record['threads']} threads; "
         "an epoch takes "
@@ -113,23 +115,31 @@ def main() -> None:
     motion = MotionSet.load(given.set)
     name = given.name or motion.info["name"]
     overrides = tuple(given.overrides)
-    runs = [one_run(given.set, kind, seed, overrides) for kind in given.splits for seed in range(given.seeds)]
-    record = {
+    runs: list[dict[str, Any]] = []
+    for seed in range(given.seeds):
+        for kind in given.splits:
+            runs.append(one_run(given.set, kind, seed, overrides))
+            record(name, motion, overrides, runs)  # after every run: hours of work are not lost with the last one
+
+
+def record(name: str, motion: MotionSet, overrides: tuple[str, ...], runs: list[dict[str, Any]]) -> None:
+    """Write what has been measured so far."""
+    found = {
         "set": name,
         "clips": len(motion),
         "classes": len(motion.classes),
         "note": motion.info.get("note", ""),
-        "seeds": given.seeds,
         "overrides": list(overrides),
         "machine": machine("cpu"),
         "threads": torch.get_num_threads(),
+        "load": os.getloadavg()[0],
         "epoch_seconds": stage_seconds(runs),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "runs": runs,
     }
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"quality-{name}.json").write_text(json.dumps(record, indent=1) + "\n")
-    (RESULTS / f"quality-{name}.md").write_text(markdown(record))
+    (RESULTS / f"quality-{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+    (RESULTS / f"quality-{name}.md").write_text(markdown(found))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ def test_paper_presets_use_the_letter():
         config = load_config(preset)
         assert config.inputs == PAPER_INPUTS
         assert (config.train.epochs, config.train.lr, config.train.lr_late) == (450, 5e-4, 5e-5)  # Section IV-C
+        assert (config.train.batch_size, config.inputs.frames) == (128, 64)  # Section IV-C
         assert round(config.train.lr_drop * config.train.epochs) == 350  # Section IV-C
         assert config.cluster.neighbours(1000) == (30, 6)  # METHOD 3
 
