@@ -4,8 +4,11 @@ Similarities and weights cross the seam as fixed-point integers. Integer sums do
 are the same bits for every number of threads, every memory limit and every device.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Protocol
 
 import torch
@@ -60,9 +63,10 @@ class Clusters:
 
 
 class Backend(Protocol):
-    """What a device must offer. All tensors stay on the device of the unit rows."""
+    """What a device must offer. All tensors stay on `device`."""
 
     name: str
+    device: torch.device
 
     def knn(self, unit: torch.Tensor, k: int, method: str, memory_mb: int) -> Neighbours:
         """Neighbours of (N, D) float32 unit rows among themselves; method exact, hnsw or ivf; k ≤ N."""
@@ -89,6 +93,22 @@ class Backend(Protocol):
         ...
 
 
+def half_set(k1: int) -> int:
+    """Size of the half set of METHOD 3.2, the row itself included."""
+    return min(round(k1 / 2) + 1, k1)
+
+
+def error_bound(d: int) -> float:
+    """How far a float32 inner product of unit rows of length d can be from the fixed-point one (about d·2⁻²⁴)."""
+    return 1.01 * (d + 2) * 2.0**-24 + 2.0**-SIMILARITY_BITS
+
+
+def smallest_overlap(eps: float, one: int) -> int:
+    """The least Σ min, in fixed point, of a pair within eps: d = 1 − m/(2−m) ≤ eps ⇔ m ≥ 2(1−eps)/(2−eps)."""
+    within = eps + EPS_SLACK
+    return max(1, math.ceil(2 * (1 - within) / (2 - within) * one))
+
+
 def resolve(name: str, device: torch.device) -> tuple[Backend, str]:
     """Choose the backend by name (auto, cpu, cuda) for features on a device; returns it with the reason.
 
@@ -102,8 +122,9 @@ def resolve(name: str, device: torch.device) -> tuple[Backend, str]:
 
     if name == "cpu":
         return CpuBackend(), "asked for"
-    reason = "features are on the CPU" if torch.cuda.is_available() else "no CUDA device"
-    return CpuBackend(), reason
+    if device.type != "cpu":
+        raise InputError(f"backend auto: features are on {device}; expected a CPU or CUDA device")
+    return CpuBackend(), "features are on the CPU" if torch.cuda.is_available() else "no CUDA device"
 
 
 def _cuda(device: torch.device) -> tuple[Backend, str]:
@@ -111,4 +132,9 @@ def _cuda(device: torch.device) -> tuple[Backend, str]:
         raise InputError(f"backend cuda: this torch ({torch.__version__}) is built without CUDA")
     if not torch.cuda.is_available():
         raise InputError("backend cuda: torch sees no CUDA device")
-    raise InputError("backend cuda: not built yet")
+    if find_spec("triton") is None:
+        raise InputError("backend cuda: needs Triton, as in pip install triton")
+    from airfast.labels.cuda import CudaBackend
+
+    target = device if device.type == "cuda" else torch.device("cuda", torch.cuda.current_device())
+    return CudaBackend(target), f"{torch.cuda.get_device_name(target)}, Triton {version('triton')}"

@@ -14,6 +14,7 @@ class CpuBackend:
     """Implements `Backend` for tensors on the CPU; twin of the CUDA backend."""
 
     name = "cpu"
+    device = torch.device("cpu")
 
     def knn(self, unit: torch.Tensor, k: int, method: str, memory_mb: int) -> Neighbours:
         """The symmetric exact search, or a FAISS index whose recall is measured."""

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airfast.errors import InputError
-from airfast.labels.cpu_knn import Float, Int, error_bound, search_again, search_rows, settle
+from airfast.labels.backend import error_bound
+from airfast.labels.cpu_knn import Float, Int, search_again, search_rows, settle
 
 SAMPLE = 1000  # rows searched exactly to measure the recall: its standard error is below 0.3 points for 30 neighbours
 

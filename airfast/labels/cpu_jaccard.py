@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from airfast.labels.backend import EPS_SLACK, SIMILARITY_BITS
+from airfast.labels.backend import SIMILARITY_BITS, half_set, smallest_overlap
 from airfast.labels.cpu_knn import fixed_dot
 
 Int = NDArray[np.int32]
@@ -22,7 +22,7 @@ CHUNKS = 64
 
 def encode(unit: NDArray[np.float32], index: Int, similarity: Int, k1: int, k2: int) -> tuple[Long, Int, Int, int]:
     """METHOD 3.3–3.5: indptr (N+1,), columns (nnz,), weights (nnz,) of V after query expansion, and its unit."""
-    half = min(round(k1 / 2) + 1, k1)
+    half = half_set(k1)
     # A row of V sums to `one` / k2 and a row after query expansion to `one`, which must stay below 2**31.
     scale = (1 << SIMILARITY_BITS) // k2
     flags = reciprocal(index, k1, half)
@@ -61,12 +61,6 @@ def join(
         taken = [slice(c * capacity, c * capacity + found[c]) for c in range(CHUNKS) if found[c]]
         if taken:
             yield tuple(np.concatenate([a[s] for s in taken]) for a in (row, col, overlap))  # type: ignore[misc]
-
-
-def smallest_overlap(eps: float, one: int) -> int:
-    """The least Σ min, in fixed point, of a pair within eps: d = 1 − m/(2−m) ≤ eps ⇔ m ≥ 2(1−eps)/(2−eps)."""
-    within = eps + EPS_SLACK
-    return max(1, int(np.ceil(2 * (1 - within) / (2 - within) * one)))
 
 
 @njit(parallel=True, cache=True)

@@ -16,7 +16,7 @@ from numba import njit, prange
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from airfast.labels.backend import SIMILARITY_BITS
+from airfast.labels.backend import SIMILARITY_BITS, error_bound
 
 ONE = float(1 << SIMILARITY_BITS)
 LOW = 0x7FFFFFFF
@@ -49,11 +49,6 @@ def exact_knn(unit: Float, k: int) -> tuple[Int, Int]:
     return index, similarity
 
 
-def error_bound(d: int) -> float:
-    """How far a float32 inner product of unit rows of length d can be from the fixed-point one, with room for √."""
-    return 1.01 * (d + 2) * 2.0**-24 + 1.0 / ONE
-
-
 def tournament(blocks: int) -> Iterator[tuple[Long, Long]]:
     """Rounds of pairs (left ≤ right) in which no block occurs twice; first each with itself (circle method)."""
     yield np.arange(blocks), np.arange(blocks)
@@ -82,7 +77,7 @@ def fixed_dot(a, b):  # type: ignore[no-untyped-def]
     total = 0.0
     for c in range(a.shape[0]):
         total += np.float64(a[c]) * np.float64(b[c])
-    return np.int64(np.rint(total * ONE))
+    return np.int64(np.floor(total * ONE + 0.5))
 
 
 @njit(inline="always")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numba import njit, prange
 
-from airfast.labels.backend import EPS_SLACK
+from airfast.labels.backend import EPS_SLACK, error_bound
 from airfast.labels.cpu_knn import Float, Int
 
 ROWS = 512
@@ -22,7 +22,7 @@ def near_pairs(rows: Float, radius: float, memory_mb: int) -> Iterator[tuple[Int
     scaled = (rows / np.float32(scale)).astype(np.float32)
     norm = np.sqrt(np.einsum("nd,nd->n", scaled, scaled, dtype=np.float64))
     # A float32 product is off by at most D·2⁻²⁴·|x||y|.
-    slack = 1.01 * (d + 2) * 2.0**-24
+    slack = error_bound(d)
     width = max(ROWS, min(n, (memory_mb << 20) // (ROWS * 16)))  # the tile, and as much again for what it yields
     for r0 in range(0, n, ROWS):
         for c0 in range(r0, n, width):

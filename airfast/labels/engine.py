@@ -42,12 +42,13 @@ def generate_labels(
     Raises InputError for unusable features, views or options. Source: METHOD section 3, Eq. 1.
     """
     _check_options(metric, eps, {"min_samples": min_samples, "k1": k1, "k2": k2, "agreement_k": agreement_k}, knn)
-    memory = _memory(memory_mb)
     matrix = as_matrix(features, "features")
-    n = len(matrix)
-    views = _views(view, matrix)
-    device, reason = resolve(backend, matrix.device)
-    clock = _Clock(matrix.device)
+    n, home = len(matrix), matrix.device
+    device, reason = resolve(backend, home)
+    memory = _memory(memory_mb, device.device)
+    views = _views(view, matrix, device.device)
+    matrix = matrix.to(device.device)
+    clock = _Clock(device.device)
     k1, k2, agreement_k, notes = _fit(n, k1, k2, agreement_k, metric, bool(views))
     if metric == "euclidean" and len(views) != 1:
         rows = unit = finite_rows(matrix, "features")  # no direction is asked for: a zero row is as good as any
@@ -75,7 +76,8 @@ def generate_labels(
         if len(lists) == 1:
             lists.append(own if own is not None else search(unit, agreement_k + 1))
         agreement = clock.run("agree", lambda: device.agree(lists[0], lists[1], agreement_k))
-    return _label_set(clusters, agreement, clock.seconds, device.name, reason, notes)
+    clusters = Clusters(clusters.labels.to(home), clusters.core.to(home))
+    return _label_set(clusters, agreement.to(home), clock.seconds, device.name, reason, notes)
 
 
 def _cluster_jaccard(
@@ -140,8 +142,8 @@ class _Clock:
         return time.perf_counter()
 
 
-def _views(view: Any, features: torch.Tensor) -> list[torch.Tensor]:
-    """The views as unit rows: none, one to be compared with the features, or two."""
+def _views(view: Any, features: torch.Tensor, device: torch.device) -> list[torch.Tensor]:
+    """The views as unit rows on the working device: none, one to be compared with the features, or two."""
     if view is None:
         return []
     pair = view if isinstance(view, tuple | list) else (view,)
@@ -153,7 +155,7 @@ def _views(view: Any, features: torch.Tensor) -> list[torch.Tensor]:
             raise InputError(f"view: expected {len(features)} rows as in features, found {len(matrix)}")
         if matrix.device != features.device:
             raise InputError(f"view: expected device {features.device} as of features, found {matrix.device}")
-    return [unit_rows(matrix, "view") for matrix in matrices]
+    return [unit_rows(matrix.to(device), "view") for matrix in matrices]
 
 
 def _check_options(metric: str, eps: float, counts: dict[str, int], knn: str) -> None:
@@ -181,10 +183,12 @@ def _fit(n: int, k1: int, k2: int, agreement_k: int, metric: str, compared: bool
     return k1, min(k2, k1), min(agreement_k, n - 1), notes
 
 
-def _memory(memory_mb: int | None) -> int:
-    """Working memory in MB: as asked for, else half of the machine's."""
+def _memory(memory_mb: int | None, device: torch.device) -> int:
+    """Working memory in MB: as asked for, else half of what is free on the device."""
     if memory_mb is None:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (2 << 20)
+        if device.type == "cuda":
+            return max(1, torch.cuda.mem_get_info(device)[0] >> 21)
+        return max(1, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") >> 21)
     if memory_mb < 1:
         raise InputError(f"memory_mb: expected at least 1, found {memory_mb}")
     return memory_mb

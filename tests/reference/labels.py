@@ -7,6 +7,8 @@ import math
 
 import numpy as np
 
+SLACK = 1e-7  # distances equal up to rounding are equal: the slack that the package documents
+
 
 def unit(x):
     x = np.asarray(x, np.float64)
@@ -80,8 +82,7 @@ def agreement(a, b, k):
 
 
 def labels(x, eps=0.6, min_samples=4, k1=30, k2=6):
-    # Distances equal up to rounding are equal: 1e-7 is the slack that the package documents.
-    return dbscan(jaccard_distance(x, k1, k2) <= eps + 1e-7, min_samples)
+    return dbscan(jaccard_distance(x, k1, k2) <= eps + SLACK, min_samples)
 
 
 def feature_distance(x, metric):
