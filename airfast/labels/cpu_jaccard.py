@@ -187,7 +187,9 @@ def join_chunks(indptr, columns, weights, slot, start, rows, row_weights, at, en
     row = np.empty(CHUNKS * capacity, np.int32)
     col = np.empty(CHUNKS * capacity, np.int32)
     overlap = np.empty(CHUNKS * capacity, np.int32)
-    for chunk in prange(CHUNKS):
+    for turn in prange(CHUNKS):
+        # Early rows have the most later rows: a thread's run of turns takes chunks from both ends.
+        chunk = CHUNKS - 1 - turn // 2 if turn % 2 else turn // 2
         if at[chunk] >= end[chunk]:
             continue
         total = np.zeros(n, np.int32)

@@ -156,8 +156,13 @@ def play(unit, left, right, k, slack, floor, count, kept, ids):  # type: ignore[
         np.dot(unit[r0:r1], unit[c0:c1].T, tile)
         scratch = np.empty(kept.shape[1], np.float32)
         column_floor = floor[c0:c1]
+        row = np.empty(c1 - c0, np.float32)
         for r in range(r1 - r0):
             i = r0 + r
+            if r0 == c0 and c1 - c0 > k:  # the first tile of these rows: a floor at once saves most of the offers
+                row[:] = tile[r]
+                row[r] = -np.inf
+                floor[i] = kth_largest(row, k) - slack
             for start in range(0, c1 - c0, STEP):
                 part = tile[r, start : start + STEP]
                 bar = column_floor[start : start + STEP]
