@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from airfast.bench import label_baselines
 from airfast.labels import generate_labels
@@ -22,6 +23,7 @@ from airfast.labels import generate_labels
 Record = dict[str, Any]
 STEPS = ("knn", "encode", "edges", "cluster")
 DENSE_LIMIT = 8_500  # rows: the dense way takes minutes beyond
+LONG = 20.0  # seconds: a way that takes longer is measured once
 OPTIONS: dict[str, Any] = {"k1": 30, "k2": 6, "eps": 0.6, "min_samples": 4}
 
 
@@ -60,7 +62,8 @@ def run_label_bench(
 ) -> Record:
     """Measure every case and write labels.json, labels.md and labels.png (two plots on log axes) into `out`.
 
-    Ways are measured in turn, `repeats` times, in one process; seconds are medians. Returns what the JSON holds.
+    Ways are measured in turn, `repeats` times, in one process, and seconds are medians; what takes longer than LONG
+    seconds is measured once. Returns what the JSON holds.
     """
     results = []
     for case in cases:
@@ -80,41 +83,47 @@ def run_label_bench(
 
 def measure(case: Case, device: str, repeats: int) -> Record:
     """One case: for each way its seconds by step, peak memory above the start in MB, and labels unlike ours."""
-    features = case.features()
-    unit = features.numpy()
-    there = features.to(device)
-    if device != "cpu":
-        torch.cuda.reset_peak_memory_stats()
+    record: Record = {"kind": case.kind, "n": case.n, "d": case.d, "load": os.getloadavg()[0], "ways": {}}
+    _compile(device)
+    runs, answers = _take_turns(_ways(case.features(), device), repeats)
+    for way, took in runs.items():
+        record["ways"][way] = {key: statistics.median(run[key] for run in took) for key in took[0]}
+        record["ways"][way]["runs"] = len(took)
+        if way != "search":
+            record["ways"][way]["different_labels"] = int((answers[way] != answers["ours"]).sum())
+    record["clusters"] = int(answers["ours"].max()) + 1
+    record["noise_share"] = float((answers["ours"] < 0).mean())
+    return record
+
+
+def _ways(features: torch.Tensor, device: str) -> dict[str, Callable[[], label_baselines.Timed]]:
+    unit, there = features.numpy(), features.to(device)
     options = tuple(OPTIONS.values())
     ways: dict[str, Callable[[], label_baselines.Timed]] = {
         "ours": lambda: _ours(there),
-        "faiss": lambda: _search_only(unit),
+        "search": lambda: _search_only(there),
         "sparse": lambda: label_baselines.sparse(unit, *options),
     }
-    if case.n <= DENSE_LIMIT:
+    if len(unit) <= DENSE_LIMIT:
         ways["dense"] = lambda: label_baselines.dense(unit, *options)
-    _compile(device)
+    return ways
+
+
+def _take_turns(
+    ways: dict[str, Callable[[], label_baselines.Timed]], repeats: int
+) -> tuple[dict[str, list[dict[str, float]]], dict[str, NDArray[np.int64]]]:
     runs: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
-    record: Record = {"kind": case.kind, "n": case.n, "d": case.d, "load": os.getloadavg()[0], "ways": {}}
     answers = {}
     for _ in range(repeats):
         for way, work in ways.items():
-            if way == "dense" and runs[way] and runs[way][0]["total"] > 5:
-                continue  # once is enough for what takes that long
+            if runs[way] and runs[way][0]["total"] > LONG:
+                continue
             before = _reset_peak()
             started = time.perf_counter()
             answers[way], seconds = work()
             total = time.perf_counter() - started
             runs[way].append(seconds | {"total": total, "peak_mb": _peak() - before})
-    for way, took in runs.items():
-        record["ways"][way] = {key: statistics.median(run[key] for run in took) for key in took[0]}
-        if way != "faiss":
-            record["ways"][way]["different_labels"] = int((answers[way] != answers["ours"]).sum())
-    if device != "cpu":
-        record["ways"]["ours"]["device_peak_mb"] = torch.cuda.max_memory_allocated() / 2**20
-    record["clusters"] = int(answers["ours"].max()) + 1
-    record["noise_share"] = float((answers["ours"] < 0).mean())
-    return record
+    return runs, answers
 
 
 def summary(record: Record) -> str:
@@ -126,12 +135,14 @@ def summary(record: Record) -> str:
 
 def machine(device: str) -> Record:
     """What the figures were measured on."""
-    packages = ("torch", "numpy", "numba", "scipy", "scikit-learn", "faiss-cpu")
+    import faiss
+
     cpu = next((ln.split(":")[1].strip() for ln in _lines("/proc/cpuinfo") if ln.startswith("model name")), "unknown")
     found: Record = {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version()}
     if device != "cpu":
         found["gpu"] = torch.cuda.get_device_name()
-    return found | {"versions": {name: version(name) for name in packages}, "date": time.strftime("%Y-%m-%d")}
+    versions = {name: version(name) for name in ("torch", "numpy", "numba", "scipy", "scikit-learn")}
+    return found | {"versions": versions | {"faiss": faiss.__version__}, "date": time.strftime("%Y-%m-%d")}
 
 
 def _ours(features: torch.Tensor) -> label_baselines.Timed:
@@ -139,9 +150,15 @@ def _ours(features: torch.Tensor) -> label_baselines.Timed:
     return result.labels.cpu().numpy(), {step: result.seconds[step] for step in STEPS}
 
 
-def _search_only(unit: np.ndarray[Any, np.dtype[np.float32]]) -> label_baselines.Timed:
+def _search_only(features: torch.Tensor) -> label_baselines.Timed:
+    """Exact neighbours and nothing else: FAISS on the CPU, products and top-k of torch on a device."""
     started = time.perf_counter()
-    label_baselines.faiss_neighbours(unit, OPTIONS["k1"])
+    if features.is_cuda:
+        for part in torch.split(features, max(1, (1 << 28) // len(features))):
+            (part @ features.T).topk(min(OPTIONS["k1"], len(features)))
+        torch.cuda.synchronize()
+    else:
+        label_baselines.faiss_neighbours(features.numpy(), OPTIONS["k1"])
     return np.empty(0, np.int64), {"knn": time.perf_counter() - started}
 
 
@@ -151,7 +168,7 @@ def _compile(device: str) -> None:
     options = tuple(OPTIONS.values())
     _ours(small.to(device))
     label_baselines.sparse(small.numpy(), *options)
-    label_baselines.faiss_neighbours(small.numpy(), 30)
+    _search_only(small.to(device))
 
 
 def _reset_peak() -> float:

@@ -52,7 +52,7 @@ def _index(unit: Float, k: int, method: str) -> Any:
         lists = max(1, min(round(4 * np.sqrt(n)), n // 40))
         index = faiss.IndexIVFFlat(faiss.IndexFlatIP(d), d, lists, faiss.METRIC_INNER_PRODUCT)
         index.cp.seed, index.cp.max_points_per_centroid = 0, 64
-        index.nprobe = max(8, lists // 64)
+        index.nprobe = max(16, lists // 128)
         index.train(unit)
     index.add(unit)
     return index

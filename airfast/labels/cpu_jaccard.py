@@ -18,6 +18,8 @@ Int = NDArray[np.int32]
 Long = NDArray[np.int64]
 ONE = float(1 << SIMILARITY_BITS)
 CHUNKS = 64
+BLOCK_MB = 512
+PAIR_BYTES = 56  # of a pair in the buffers, their copy, and the distances computed from them
 
 
 def encode(unit: NDArray[np.float32], index: Int, similarity: Int, k1: int, k2: int) -> tuple[Long, Int, Int, int]:
@@ -50,8 +52,8 @@ def join(
     n = len(indptr) - 1
     least = smallest_overlap(eps, one)
     slot, start, rows, row_weights = invert(indptr, columns, weights)
-    capacity = max(n, memory_mb * (1 << 20) // (2 * CHUNKS * 12))
-    capacity = min(capacity, n * (n - 1) // 2 + n)
+    # Pairs a chunk may hold: at least one row's worth. Beyond a few million in all, more room makes nothing faster.
+    capacity = max(n, (min(memory_mb, BLOCK_MB) << 20) // (CHUNKS * PAIR_BYTES))
     bounds = np.linspace(0, n, CHUNKS + 1).astype(np.int64)
     at, end = bounds[:-1].copy(), bounds[1:]
     while (at < end).any():

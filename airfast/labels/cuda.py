@@ -27,7 +27,7 @@ ONE = float(1 << SIMILARITY_BITS)
 LOW = 0x7FFFFFFF
 ROWS = 8  # rows a program of the set kernels takes
 LISTS = 16  # inverted lists a program of the join takes
-BLOCK_MB = 1024  # more working memory than this makes no block faster
+BLOCK_MB = 2048  # more working memory than this makes no block faster
 
 
 class CudaBackend:

@@ -95,7 +95,7 @@ def _read_parquet(path: Path) -> Any:
 
     table = pq.read_table(path)
     if "features" in table.column_names:
-        return np.asarray(table["features"].to_pylist(), dtype=np.float32)
+        return np.stack(table["features"].to_numpy())
     return np.stack([column.to_numpy() for column in table.columns], axis=1)
 
 
