@@ -15,7 +15,7 @@ from airfast._version import __version__
 from airfast.checkpoint import load_encoder
 from airfast.data.dataset import DeviceClips
 from airfast.data.motion import MotionSet
-from airfast.data.source import open_motion
+from airfast.data.source import Source, open_motion
 from airfast.data.splits import split
 from airfast.errors import InputError
 from airfast.evaluate.baselines import hand_made, majority
@@ -75,7 +75,7 @@ class Task:
 
 
 def evaluate(
-    run: Path | str, protocol: Protocol, data: Path | None = None, seeds: int = 5, device: str = "auto"
+    run: Path | str, protocol: Protocol, data: Source = None, seeds: int = 5, device: str = "auto"
 ) -> list[Row]:
     """Probe a run's frozen encoder; the table is returned and saved in the run folder as JSON.
 
@@ -85,7 +85,7 @@ def evaluate(
     Args:
         run: a run folder.
         protocol: linear or knn.
-        data: a prepared set; the run's own by default.
+        data: a prepared folder or a set in memory; the run's own by default.
         seeds: probes trained, with different initial weights and batch orders. They share the encoder and the split:
             their spread is the probe's alone.
         device: auto, cpu or cuda.
@@ -118,13 +118,14 @@ def evaluate(
     return rows
 
 
-def open_task(run: Path, encoder: DeployedEncoder, data: Path | None) -> Task:
+def open_task(run: Path, encoder: DeployedEncoder, data: Source) -> Task:
     """The labelled clips of both sides: the run's own split wherever the set holds the run's clips."""
     known = read_split(run)
     source = known["data"] if data is None else data
     if source is None:
-        raise InputError(f"{run}: trained on a set in memory; name a prepared set with --data")
+        raise InputError(f"{run}: trained on a set in memory; say with data (--data) what to evaluate on")
     motion = open_motion(source)
+    source = motion.info.get("name", "the set in memory") if isinstance(source, MotionSet) else source
     if motion.layout.joints != encoder.layout.joints:
         raise InputError(f"{source}: layout {motion.layout.name}, but {run} was trained on {encoder.layout.name}")
     place = {name: index for index, name in enumerate(motion.names)}
@@ -198,9 +199,9 @@ def knn_rows(name: str, features: Tensor, task: Task) -> list[Row]:
     return [Row(name, f"{k}-NN", (task.score(each.numpy()),)) for k, each in predictions.items()]
 
 
-def save(run: Path, protocol: str, task: Task, data: Path | None, rows: list[Row]) -> None:
+def save(run: Path, protocol: str, task: Task, data: Source, rows: list[Row]) -> None:
     """The table with every seed's figures as ``evaluate-PROTOCOL.json`` (or ``evaluate-PROTOCOL-SET.json``)."""
-    suffix = "" if data is None else f"-{data.resolve().name}"
+    suffix = f"-{Path(data).resolve().name}" if isinstance(data, Path | str) else ""
     record = {
         "airfast": __version__,
         "torch": torch.__version__,
