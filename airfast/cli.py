@@ -163,7 +163,7 @@ def bench(
 ) -> None:
     """Measure airfast on this machine."""
     from airfast.bench.labels import FULL, QUICK, run_label_bench
-    from airfast.pretrain import pick_device
+    from airfast.device import pick_device
     from airfast.screen import console
 
     if not labels:

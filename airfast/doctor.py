@@ -11,10 +11,11 @@ from airfast._version import __version__
 from airfast.config import load_config
 from airfast.data.dataset import DeviceClips
 from airfast.data.synthetic import synthetic_walkers
+from airfast.device import pick_device
 from airfast.errors import InputError
 from airfast.labels import generate_labels
 from airfast.labels.backend import resolve
-from airfast.pretrain import begin, pick_device, train_epoch
+from airfast.pretrain import begin, train_epoch
 
 OPTIONAL = ("faiss", "cuml", "cudf", "cupy", "cuvs", "triton")
 

@@ -1,28 +1,25 @@
 """Algorithm 1: every epoch the features become discrete labels, and the encoder learns to predict them."""
 
-import json
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import adjusted_mutual_info_score
 from torch import Generator, Tensor
-from torch.nn import functional as F
 
-from airfast.checkpoint import STATE, TrainingState, save_encoder
+from airfast.amdl import EpochLabels, describe_labels, discrete_labels, known_nuisance
+from airfast.checkpoint import TrainingState, save_encoder
 from airfast.config import Config
 from airfast.data.dataset import DeviceClips
 from airfast.data.motion import MotionSet
-from airfast.data.source import Source, describe_source, open_motion
+from airfast.data.source import Source, open_motion
 from airfast.data.splits import Indices, split
+from airfast.device import Stopwatch, pick_device
 from airfast.errors import InputError
-from airfast.labels import LabelSet, generate_labels
-from airfast.methods.air import Air, Targets
-from airfast.optimiser import build_optimiser, learning_rate, refresh_heads, set_learning_rate
+from airfast.methods.air import Air
+from airfast.optimiser import build_optimiser, learning_rate, set_learning_rate
+from airfast.run_folder import append_metrics, open_run, save_labels, write_split
 from airfast.skeletons.layout import Layout
 
 Metrics = dict[str, Any]
@@ -31,20 +28,6 @@ FEATURE_BATCH = 512  # clips a forward pass of the label stage; results do not d
 
 class NonFiniteLoss(RuntimeError):
     """Training met a loss that is not a number; the message names epoch and batch."""
-
-
-@dataclass(frozen=True)
-class EpochLabels:
-    """The discrete labels of one epoch, for the training clips."""
-
-    labels: Tensor  # (N,) int64; −1 is noise
-    agreement: Tensor  # (N,) float32
-    clusters: int
-    found: LabelSet  # as the label stage gave them, before ``outliers`` is applied
-
-    def of(self, clips: Tensor) -> Targets:
-        """The targets of a batch of clips (B,)."""
-        return Targets(self.labels[clips], self.agreement[clips], self.clusters)
 
 
 def pretrain(
@@ -102,7 +85,7 @@ def pretrain(
         clock.lap("training")
         metrics |= describe_labels(labels, motion_train) | {"seconds": clock.laps}
         if labels is not None:
-            save_labels(out, motion_train, labels, epoch + 1)
+            save_labels(out, motion_train, labels.found, epoch + 1)
         last = epoch + 1 == config.train.epochs
         if last or (epoch + 1) % config.train.checkpoint_every == 0:
             save_encoder(out, state.method, motion.layout, epoch + 1)
@@ -111,17 +94,6 @@ def pretrain(
         if report:
             report(metrics)
     return out
-
-
-def pick_device(name: str) -> torch.device:
-    """auto, cpu or cuda to a device; cuda where there is none is an InputError, never a silent fallback."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: torch sees no CUDA device; see airfast doctor")
-    if name not in ("cpu", "cuda"):
-        raise InputError(f"--device {name}: expected auto, cpu or cuda")
-    return torch.device(name)
 
 
 def choose_split(motion: MotionSet, config: Config) -> tuple[Indices, Indices]:
@@ -166,62 +138,6 @@ def all_features(method: Air, clips: DeviceClips) -> dict[str, Tensor]:
     return {scale: torch.cat([row[scale] for row in rows]).float() for scale in rows[0]}
 
 
-def known_nuisance(motion: MotionSet, kind: str, device: torch.device) -> Tensor | None:
-    """The action or the person of every clip as (N,) int64, where clusters are not to follow it; None otherwise."""
-    if kind == "none":
-        return None
-    known = motion.groups if kind == "group" else motion.subjects
-    if "" in known:
-        raise InputError(f"cluster.centre={kind}: the {kind} of clip {motion.names[known.index('')]} is not known")
-    return torch.from_numpy(np.unique(known, return_inverse=True)[1]).to(device)
-
-
-def centred(features: Tensor, nuisance: Tensor) -> Tensor:
-    """Features (N, D) minus the mean of the clips that share their nuisance (N,).
-
-    The mean counts one clip more, at the mean of all: a clip that is alone keeps half of what sets it apart.
-    """
-    features = features - features.mean(dim=0)
-    count = torch.bincount(nuisance) + 1
-    sums = features.new_zeros(len(count), features.shape[1]).index_add_(0, nuisance, features)
-    return features - (sums / count[:, None])[nuisance]
-
-
-def discrete_labels(state: TrainingState, features: dict[str, Tensor], nuisance: Tensor | None = None) -> EpochLabels:
-    """Cluster, refine, and restart the heads on the clusters (METHOD 3 and Eq. 1).
-
-    Args:
-        state: its heads and their optimiser state restart, unless fewer than two clusters were found.
-        features: y_s (N, D) of every scale, of all training clips.
-        nuisance: (N,) int64, what the label stage is to be blind to; None for nothing.
-    """
-    config = state.method.config
-    k1, k2 = config.cluster.neighbours(len(features["x"]))
-    seen = features if nuisance is None else {scale: centred(each, nuisance) for scale, each in features.items()}
-    unit = {scale: F.normalize(each, dim=1) for scale, each in seen.items()}
-    found = generate_labels(
-        state.method.clustered(seen),
-        (unit["x"], unit["ha"]) if config.alr.enabled and config.asp else None,
-        metric=config.cluster.metric,
-        eps=config.cluster.eps,
-        min_samples=config.cluster.min_samples,
-        k1=k1,
-        k2=k2,
-        agreement_k=min(config.alr.k, len(features["x"]) - 1),
-        backend=config.cluster.backend,
-    )
-    labels, clusters = found.labels, found.num_clusters
-    if config.cluster.outliers == "singleton":
-        noise = labels < 0
-        labels = torch.where(noise, clusters + noise.cumsum(0) - 1, labels)
-        clusters += int(noise.sum())
-    if clusters < 2:
-        return EpochLabels(labels, found.agreement, 0, found)
-    state.method.restart_heads(features, labels, clusters)
-    refresh_heads(state.method, state.optimiser)
-    return EpochLabels(labels, found.agreement, clusters, found)
-
-
 def train_epoch(state: TrainingState, clips: DeviceClips, labels: EpochLabels | None, epoch: int) -> Metrics:
     """One pass over the clips in equal batches; the mean of every loss term, read from the device once.
 
@@ -263,81 +179,3 @@ def epoch_batches(
     size = len(eligible) // steps
     order = torch.randperm(len(eligible), generator=generator, device=place)[: steps * size]
     return torch.split(eligible[order], size)
-
-
-def describe_labels(labels: EpochLabels | None, motion: MotionSet) -> Metrics:
-    """Clusters, noise, agreement, and the adjusted mutual information of clusters with classes and groups."""
-    if labels is None:
-        return {}
-    found = labels.found
-    facts: Metrics = {
-        "clusters": found.num_clusters,
-        "noise_share": found.noise_share,
-        "mean_agreement": found.mean_agreement,
-    }
-    assigned = found.labels.tolist()
-    if (motion.labels >= 0).all():
-        facts["ami_class"] = float(adjusted_mutual_info_score(motion.labels, assigned))
-    if len(set(motion.groups)) > 1:
-        facts["ami_group"] = float(adjusted_mutual_info_score(motion.groups, assigned))
-    return facts
-
-
-class Stopwatch:
-    """Seconds of consecutive stages; waits for the device, or a stage would be charged to the next one."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.laps: dict[str, float] = {}
-        self.last = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        """Charge the time since the last lap to a stage."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
-        now = time.perf_counter()
-        self.laps[stage] = round(now - self.last, 4)
-        self.last = now
-
-
-def open_run(out: Path, config: Config, resume: str, state: TrainingState) -> int:
-    """Make the folder ready and take over a state if there is one to go on from; returns the epochs behind it."""
-    here = out / STATE
-    source = here if resume == "auto" else Path(resume)
-    if resume == "never" and (out / "config.yaml").exists():
-        raise InputError(f"{out}: holds a run already; use another --out, or --resume auto")
-    try:
-        (out / "labels").mkdir(parents=True, exist_ok=True)
-        done = state.load(source) if resume not in ("auto", "never") or (resume == "auto" and here.exists()) else 0
-        (out / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
-        keep_metrics(out / "metrics.jsonl", done)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror})") from None
-    return done
-
-
-def keep_metrics(path: Path, epochs: int) -> None:
-    """Cut the log back to the epochs that a state has behind it: those after it are about to be run again."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    kept = [line for line in lines if json.loads(line)["epoch"] <= epochs]
-    path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-
-
-def append_metrics(out: Path, metrics: Metrics) -> None:
-    """One JSON line."""
-    with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(metrics) + "\n")
-
-
-def write_split(out: Path, data: Source, motion: MotionSet, train: Indices, test: Indices) -> None:
-    """Where the clips came from and which were on each side, so that no evaluation tests on what was trained on."""
-    sides = {side: [motion.names[i] for i in index] for side, index in (("train", train), ("test", test))}
-    text = json.dumps({"data": describe_source(data), **sides}, indent=1)
-    (out / "split.json").write_text(text, encoding="utf-8")
-
-
-def save_labels(out: Path, motion: MotionSet, labels: EpochLabels, epoch: int) -> None:
-    """The labels of an epoch: sample, label, agreement, core, cluster_size."""
-    frame = labels.found.to_frame().rename(columns={"index": "sample"})
-    frame["sample"] = list(motion.names)
-    frame.to_parquet(out / "labels" / f"epoch_{epoch:04d}.parquet", index=False)

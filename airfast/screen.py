@@ -13,11 +13,12 @@ from rich.table import Table
 
 from airfast.config import Config
 from airfast.data.source import EMBEDDED
+from airfast.device import pick_device
 from airfast.errors import InputError
-from airfast.evaluate.report import Row, evaluate, read_split
+from airfast.evaluate.report import Row, evaluate
 from airfast.labels import LabelSet
 from airfast.labels.backend import resolve
-from airfast.pretrain import pick_device
+from airfast.run_folder import read_split
 
 console = Console()
 

@@ -6,9 +6,11 @@ import pandas as pd
 import pytest
 import torch
 
+from airfast import amdl
 from airfast.checkpoint import STATE, read
 from airfast.config import load_config
 from airfast.data.dataset import DeviceClips
+from airfast.device import pick_device
 from airfast.errors import InputError
 from airfast.labels import generate_labels
 from tests.conftest import TINY
@@ -131,7 +133,7 @@ def test_labels_come_from_the_named_features_and_views(walkers, tiny):
     clips = DeviceClips.from_motion(walkers, config.inputs, CPU)
     state = pretraining.begin(config, walkers, clips)
     features = pretraining.all_features(state.method, clips)
-    labels = pretraining.discrete_labels(state, features)
+    labels = amdl.discrete_labels(state, features)
     f = torch.cat([torch.nn.functional.normalize(features[s], dim=1) for s in ("x", "la", "ha")], 1) / 3**0.5
     plain = generate_labels(f, (features["x"], features["ha"]), k1=8, k2=3, agreement_k=5)
     assert torch.equal(labels.labels, plain.labels)
@@ -143,7 +145,7 @@ def test_centring_takes_away_what_is_shared_by_a_subject():
     shared, own = torch.randn(3, 4) * 10, torch.randn(9, 4)
     nuisance = torch.tensor([0, 0, 1, 1, 1, 0, 1, 1, 2])
     features = shared[nuisance] + own
-    left = pretraining.centred(features, nuisance)
+    left = amdl.centred(features, nuisance)
     for index in range(9):
         mates = features[nuisance == nuisance[index]] - features.mean(0)
         expected = features[index] - features.mean(0) - mates.sum(0) / (len(mates) + 1)
@@ -172,4 +174,4 @@ def test_cuda_is_never_replaced_silently():
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
     with pytest.raises(InputError, match="torch sees no CUDA device"):
-        pretraining.pick_device("cuda")
+        pick_device("cuda")

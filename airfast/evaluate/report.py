@@ -5,7 +5,7 @@ import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,13 +17,15 @@ from airfast.data.dataset import DeviceClips
 from airfast.data.motion import MotionSet
 from airfast.data.source import Source, open_motion
 from airfast.data.splits import split
+from airfast.device import pick_device
 from airfast.errors import InputError
 from airfast.evaluate.baselines import hand_made, majority
 from airfast.evaluate.knn import knn_predict
 from airfast.evaluate.linear import linear_probe, standardise
 from airfast.evaluate.metrics import Integers, Scores, score
 from airfast.models.deployed import DeployedEncoder
-from airfast.pretrain import FEATURE_BATCH, pick_device, untrained
+from airfast.pretrain import FEATURE_BATCH, untrained
+from airfast.run_folder import read_split
 
 Protocol = Literal["linear", "knn"]
 NEIGHBOURS = (1, 20)
@@ -144,17 +146,6 @@ def open_task(run: Path, encoder: DeployedEncoder, data: Source) -> Task:
             "at least two classes and one test clip are needed"
         )
     return Task(motion, train, test)
-
-
-def read_split(run: Path) -> dict[str, Any]:
-    """What ``pretrain`` noted of its data."""
-    try:
-        known: dict[str, Any] = json.loads((run / "split.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{run}: not a run folder, it has no split.json") from None
-    except (OSError, json.JSONDecodeError) as error:
-        raise InputError(f"{run / 'split.json'}: cannot be read ({error})") from None
-    return known
 
 
 def untrained_like(encoder: DeployedEncoder, task: Task) -> DeployedEncoder:
