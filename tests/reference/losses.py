@@ -1,4 +1,4 @@
-"""Equations 1 to 6 as loops over samples, written from the paper and METHOD 4 and 5."""
+"""Equations 2 to 6 as loops over samples, written from the paper and METHOD 4 and 5."""
 
 import math
 
