@@ -163,9 +163,7 @@ def same_run(path: Path, saved: dict[str, Any], config: Config) -> None:
     for key, value in flatten(ours).items():
         other = flatten(saved).get(key)
         if other != value:
-            raise InputError(
-                f"{path}: a run with {key} = {other!r}, not {value!r}; use another --out or --resume never"
-            )
+            raise InputError(f"{path}: a run with {key} = {other!r}, not {value!r}; use another --out")
 
 
 def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

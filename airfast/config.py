@@ -161,8 +161,9 @@ PAPER = {
 }
 PRESETS: dict[Preset, dict[str, Any]] = {
     "demo": {
-        "model": {"hidden": 64, "projection": 256},
-        "train": {"epochs": 30, "warmup": 10},
+        "model": {"hidden": 64, "projection": 64},
+        "cluster": {"centre": "subject"},
+        "train": {"epochs": 25, "warmup": 8},
         "split": {"kind": "subject"},
     },
     "small": {},
