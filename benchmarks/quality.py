@@ -56,10 +56,15 @@ def accuracy_table(record: dict[str, Any]) -> list[str]:
         cells = []
         for kind in splits:
             values = [100 * run["scores"][name]["accuracy"] for run in record["runs"] if run["split"] == kind]
-            cells.append(f"{np.mean(values):.1f} ± {np.std(values, ddof=min(1, len(values) - 1)):.1f}")
+            cells.append(mean_sd(values))
         if "best" not in probe:
             lines.append(f"| {features} | {probe} | {' | '.join(cells)} |")
     return lines
+
+
+def mean_sd(values: list[float]) -> str:
+    """Mean ± sd over seeds; a single seed has no spread to show."""
+    return f"{np.mean(values):.1f}" + (f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else "")
 
 
 def label_table(run: dict[str, Any]) -> list[str]:
@@ -84,14 +89,14 @@ def markdown(record: dict[str, Any]) -> str:
         f"{record['clips']} clips, {record['classes']} classes; {record['note']}".rstrip("; "),
         "",
         f"Preset small, hidden {first['config']['model']['hidden']}, T = {first['config']['inputs']['frames']}, "
-        f"{train['epochs']} epochs of which {train['warmup']} warm-up; accuracy in percent, mean ± sd over "
-        f"seeds {', '.join(str(seed) for seed in sorted({run['seed'] for run in record['runs']}))} "
-        "(split, weights and views together). "
+        f"{train['epochs']} epochs of which {train['warmup']} warm-up; accuracy in percent, seeds "
+        f"{', '.join(str(seed) for seed in sorted({run['seed'] for run in record['runs']}))} "
+        "(each draws split, weights and views). "
         f"Overrides: {', '.join(record['overrides']) or 'none'}.",
         f"{record['machine']['cpu']}, torch {record['machine']['versions']['torch']}, {record['threads']} threads; "
         "an epoch takes "
         + ", ".join(f"{seconds:.2f} s {stage}" for stage, seconds in record["epoch_seconds"].items())
-        + f" (median); peak memory {record['peak_memory_mb']} MB.",
+        + f" (median); peak memory {record['peak_memory_mb']} MB; load average at the end {record['load']:.1f}.",
         "",
         *accuracy_table(record),
         "",

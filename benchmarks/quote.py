@@ -11,9 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from airfast.config import PRESETS, load_config
+from benchmarks.quality import mean_sd
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
@@ -48,9 +47,11 @@ def quality() -> str:
 
 
 def labels() -> str:
-    """The generated page of the label bench, one heading deeper."""
-    page = RESULTS / "labels.md"
-    return re.sub(r"^#", "###", page.read_text().rstrip(), flags=re.MULTILINE) if page.exists() else ""
+    """The generated pages of the label bench: its first table, and the large runs."""
+    first, large = RESULTS / "labels.md", RESULTS / "labels-large.md"
+    pages = [first.read_text().rpartition("\n\n")[0]] if first.exists() else []
+    pages += [large.read_text()] if large.exists() else []
+    return "\n\n".join(page.strip() for page in pages)
 
 
 def first_table() -> str:
@@ -84,8 +85,7 @@ def heads() -> list[str]:
 def accuracy(record: dict[str, Any], kind: str, name: str) -> str:
     """Mean ± sd over the runs of one split."""
     values = [100 * run["scores"][name]["accuracy"] for run in record["runs"] if run["split"] == kind]
-    spread = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.1f}{spread}"
+    return mean_sd(values)
 
 
 def main() -> None:
