@@ -47,10 +47,17 @@ class Case:
 
 
 QUICK = tuple(Case(kind, n, 128) for kind in ("clustered", "weak") for n in (1_000, 2_000, 4_000))
-FULL = (
-    *(Case(k, n, 128) for k in ("clustered", "weak") for n in (1_000, 2_000, 4_000, 8_260, 12_936, 30_000, 60_000)),
-    *(Case(k, 8_260, 2_048) for k in ("clustered", "weak")),
+SIZES = (
+    (1_000, 128),
+    (2_000, 128),
+    (4_000, 128),
+    (8_260, 128),
+    (8_260, 2_048),
+    (12_936, 128),
+    (30_000, 128),
+    (60_000, 128),
 )
+FULL = tuple(Case(kind, n, d) for n, d in SIZES for kind in ("clustered", "weak"))
 
 
 def run_label_bench(
@@ -65,20 +72,21 @@ def run_label_bench(
     Ways are measured in turn, `repeats` times, in one process, and seconds are medians; what takes longer than LONG
     seconds is measured once. Returns what the JSON holds.
     """
-    results = []
-    for case in cases:
-        record = measure(case, device, repeats)
-        results.append(record)
-        say(summary(record))
-    report = {"machine": machine(device), "options": OPTIONS, "repeats": repeats, "results": results}
-    name = "labels" if device == "cpu" else f"labels-{device}"
+    report: Record = {"machine": machine(device), "options": OPTIONS, "repeats": repeats, "results": []}
     out.mkdir(parents=True, exist_ok=True)
-    (out / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n")
+    for case in cases:
+        report["results"].append(measure(case, device, repeats))
+        say(summary(report["results"][-1]))
+        _write(report, out / ("labels" if device == "cpu" else f"labels-{device}"))  # a long bench may be cut short
+    return report
+
+
+def _write(report: Record, stem: Path) -> None:
     from airfast.bench.label_report import markdown, plot
 
-    (out / f"{name}.md").write_text(markdown(report))
-    plot(report, out / f"{name}.png")
-    return report
+    stem.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
+    stem.with_suffix(".md").write_text(markdown(report))
+    plot(report, stem.with_suffix(".png"))
 
 
 def measure(case: Case, device: str, repeats: int) -> Record:
