@@ -86,11 +86,11 @@ def pretrain(
         metrics |= describe_labels(labels, motion_train) | {"seconds": clock.laps}
         if labels is not None:
             save_labels(out, motion_train, labels.found, epoch + 1)
+        append_metrics(out, metrics)  # before the state: a run that dies in between logs the epoch again, not never
         last = epoch + 1 == config.train.epochs
         if last or (epoch + 1) % config.train.checkpoint_every == 0:
             save_encoder(out, state.method, motion.layout, epoch + 1)
             state.save(out, epoch + 1)
-        append_metrics(out, metrics)
         if report:
             report(metrics)
     return out
@@ -120,13 +120,17 @@ def begin(config: Config, motion: MotionSet, clips: DeviceClips) -> TrainingStat
 
 def untrained(config: Config, layout: Layout, clips: DeviceClips) -> Air:
     """The network with its input statistics and its initial weights, as every run of this seed starts."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        method = Air(config, layout)  # initialised on the CPU: the same weights for every device
-    method = method.to(clips.frames.device)
+    method = initial(config, layout).to(clips.frames.device)
     if config.inputs.standardise:
         method.inputs.fit(clips.batches(FEATURE_BATCH))
     return method
+
+
+def initial(config: Config, layout: Layout) -> Air:
+    """The network with the weights of its seed; made on the CPU, so that they are the same for every device."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return Air(config, layout)
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ from airfast.evaluate.knn import knn_predict
 from airfast.evaluate.linear import linear_probe, standardise
 from airfast.evaluate.metrics import Integers, Scores, score
 from airfast.models.deployed import DeployedEncoder
-from airfast.pretrain import FEATURE_BATCH, untrained
+from airfast.pretrain import FEATURE_BATCH, initial
 from airfast.run_folder import read_split
 
 Protocol = Literal["linear", "knn"]
@@ -107,7 +107,7 @@ def evaluate(
     place = pick_device(device)
     sources = {
         "hand-made": hand_made(task.motion),
-        "untrained": encode(untrained_like(encoder, task), task.motion, place),
+        "untrained": encode(untrained_like(encoder), task.motion, place),
         "pre-trained": encode(encoder, task.motion, place),
     }
     rows = [Row("majority", "–", (task.score(majority(task.motion.labels[task.train], len(task.test))),))]
@@ -148,14 +148,11 @@ def open_task(run: Path, encoder: DeployedEncoder, data: Source) -> Task:
     return Task(motion, train, test)
 
 
-def untrained_like(encoder: DeployedEncoder, task: Task) -> DeployedEncoder:
+def untrained_like(encoder: DeployedEncoder) -> DeployedEncoder:
     """The same network with the weights its run began with, on the same inputs: what training is measured against."""
-    config = encoder.config
-    clips = DeviceClips.from_motion(task.motion.select(task.train), config.inputs, torch.device("cpu"))
-    fresh = DeployedEncoder(config, encoder.layout)
-    begun = untrained(config, encoder.layout, clips)
-    names = fresh.encoder.state_dict().keys()
-    fresh.encoder.load_state_dict({name: begun.encoder.state_dict()[name] for name in names})
+    fresh = DeployedEncoder(encoder.config, encoder.layout)
+    begun = initial(encoder.config, encoder.layout).encoder.state_dict()
+    fresh.encoder.load_state_dict({name: begun[name] for name in fresh.encoder.state_dict()})
     fresh.inputs.load_state_dict(encoder.inputs.state_dict())
     return fresh.eval()
 
