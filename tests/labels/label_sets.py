@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.cluster import DBSCAN
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # for tests.reference, whatever the working directory
@@ -53,3 +54,11 @@ FEATURES = {
     "fewer than k1": lambda: clustered(12, 8, 2, 0.3, 7),
     "one more than k1": lambda: clustered(31, 8, 2, 0.3, 8),
 }
+
+
+def border_graph(rng):
+    """A random graph full of border points: n, min_samples, pairs (n, n) above the diagonal, scikit-learn's answer."""
+    n, min_samples = int(rng.integers(2, 80)), int(rng.integers(1, 6))
+    within = np.triu(rng.random((n, n)) < rng.uniform(0.5, 3.5) / n, 1)
+    distance = np.where(within | within.T | np.eye(n, dtype=bool), 0.0, 1.0)
+    return n, min_samples, within, DBSCAN(eps=0.5, min_samples=min_samples, metric="precomputed").fit(distance)

@@ -6,8 +6,7 @@ Same assertions as for the CPU backend; and the two backends give the same bits.
 import numpy as np
 import pytest
 import torch
-from label_sets import FEATURES, clustered, duplicates, field_output, lattice
-from sklearn.cluster import DBSCAN
+from label_sets import FEATURES, border_graph, clustered, duplicates, field_output, lattice
 
 from airfast.labels import engine, generate_labels
 from airfast.labels.backend import Edges, resolve
@@ -97,11 +96,7 @@ def test_feature_space_labels_equal_the_definition(name, metric):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_cluster_equals_scikit_learn_on_graphs_full_of_border_points(seed):
-    rng = np.random.default_rng(seed)
-    n, min_samples = int(rng.integers(2, 80)), int(rng.integers(1, 6))
-    within = np.triu(rng.random((n, n)) < rng.uniform(0.5, 3.5) / n, 1)
-    distance = np.where(within | within.T | np.eye(n, dtype=bool), 0.0, 1.0)
-    expected = DBSCAN(eps=0.5, min_samples=min_samples, metric="precomputed").fit(distance)
+    n, min_samples, within, expected = border_graph(np.random.default_rng(seed))
     row, col = (torch.from_numpy(a.astype(np.int32)).to(DEVICE) for a in np.nonzero(within))
     cut = len(row) // 2
     blocks = [Edges(row[s], col[s], torch.zeros_like(row[s])) for s in (slice(cut, None), slice(cut))]

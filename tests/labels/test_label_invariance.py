@@ -4,8 +4,7 @@ import numba
 import numpy as np
 import pytest
 import torch
-from label_sets import FEATURES, clustered
-from sklearn.cluster import DBSCAN
+from label_sets import FEATURES, border_graph, clustered
 
 from airfast.labels import generate_labels
 from airfast.labels.backend import Edges
@@ -44,11 +43,7 @@ def test_same_bits_for_every_memory_limit(name):
 @pytest.mark.parametrize("seed", range(30))
 def test_cluster_equals_scikit_learn_on_graphs_full_of_border_points(seed):
     rng = np.random.default_rng(seed)
-    n, min_samples = int(rng.integers(2, 80)), int(rng.integers(1, 6))
-    within = np.triu(rng.random((n, n)) < rng.uniform(0.5, 3.5) / n, 1)
-    distance = np.where(within | within.T | np.eye(n, dtype=bool), 0.0, 1.0)
-    expected = DBSCAN(eps=0.5, min_samples=min_samples, metric="precomputed").fit(distance)
-
+    n, min_samples, within, expected = border_graph(rng)
     row, col = np.nonzero(within)
     order = rng.permutation(len(row))  # edges may come in any order, in any blocks
     blocks = [
