@@ -91,7 +91,7 @@ class MotionSet:
             info=dict(self.info),
         )
 
-    def save(self, directory: Path) -> None:
+    def save(self, directory: Path | str) -> None:
         """Write the set to a folder, whole or not at all: it is written beside the target and renamed.
 
         An earlier prepared set there is replaced; a folder with anything else in it is left alone.
@@ -99,6 +99,7 @@ class MotionSet:
         Raises:
             InputError: the folder exists and holds something else, or cannot be written.
         """
+        directory = Path(directory)
         check_target(directory)
         try:
             with _staging(directory) as staging:
@@ -135,12 +136,13 @@ class MotionSet:
         }
 
     @classmethod
-    def load(cls, directory: Path) -> "MotionSet":
+    def load(cls, directory: Path | str) -> "MotionSet":
         """Read a prepared set into memory and check it: checksums, shapes, labels, finite positions.
 
         Raises:
             InputError: the folder is not a prepared set, a file of it is missing or damaged.
         """
+        directory = Path(directory)
         rest = _read_rest(directory)
         for name, expected in rest["sha256"].items():
             _check_sum(directory / name, expected)

@@ -57,6 +57,7 @@ def test_save_and_load(tmp_path):
     motion = small()
     motion.save(tmp_path / "deep" / "set")
     same(MotionSet.load(tmp_path / "deep" / "set"), motion)
+    same(MotionSet.load(str(tmp_path / "deep" / "set")), motion)  # as README writes it
     assert np.load(tmp_path / "deep" / "set" / "positions.npy", mmap_mode="r").shape == (9, 16, 3)
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["set"]  # nothing half-written is left
 
