@@ -16,8 +16,19 @@ def test_rows_become_unit_norm_centroids_of_the_necks_output():
     for cluster in range(3):
         centroid = torch.stack([row for row, label in zip(normed, LABELS, strict=True) if label == cluster]).mean(0)
         torch.testing.assert_close(head.weight[cluster], centroid / centroid.norm(), atol=1e-5, rtol=0)
-    torch.testing.assert_close(head(FEATURES, 3), normed @ head.weight[:3].T)
-    assert head(FEATURES, 3).shape == (12, 3)
+    logits = head(FEATURES, 3)
+    torch.testing.assert_close(logits[:, :3], normed @ head.weight[:3].T)
+    assert logits.shape == (12, 8)
+    assert logits[:, 3:].isneginf().all()
+    assert torch.equal(head(FEATURES, torch.tensor(3)), logits)
+
+
+def test_rows_of_an_epoch_with_more_clusters_are_cleared():
+    head = ClusterHead(6, 8)
+    head.restart(FEATURES, torch.arange(12) % 5, 5)
+    head.restart(FEATURES, LABELS, 3)
+    assert head.weight[:3].any(dim=1).all()
+    assert not head.weight[3:].any()
 
 
 def test_automatic_capacity_grows_by_128_and_a_fixed_one_does_not():
