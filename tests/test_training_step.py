@@ -123,7 +123,7 @@ class ExplicitCopies(TorchFunctionMode):
 
 
 class HiddenCopies(TorchDispatchMode):
-    """A tensor read as a number, numbers (also a list that is an index) made into a tensor, a shape that hangs on data."""
+    """A tensor read as a number, numbers (or a list as an index) made into a tensor, a shape that depends on data."""
 
     OPERATORS = frozenset({"aten::_local_scalar_dense", "aten::lift_fresh", "aten::nonzero", "aten::masked_select"})
 
@@ -188,6 +188,7 @@ def test_bf16_is_the_same_step_in_less_precision(begun):
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_graph_gives_what_plain_steps_give(begun):
     plain, graphed = begun("train.batch_size=8", device="cuda"), begun("train.batch_size=8", device="cuda")
     plain.recorder = None
@@ -197,6 +198,7 @@ def test_a_graph_gives_what_plain_steps_give(begun):
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_captured_epoch_waits_for_the_device_once(begun):
     step = begun("train.batch_size=8", device="cuda")
     labels = labelled(step, 4)

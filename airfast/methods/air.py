@@ -84,11 +84,12 @@ class Air(nn.Module):
         singles: dict[str, list[Tensor]] = {scale: [] for scale in single_scales}
         multis = []
         for view, modality in zip(views, self.config.modalities, strict=True):
-            project = self.projectors[modality]
-            for scale in single_scales:
-                tokens = self.inputs(view, scale, (modality,))[modality]
-                singles[scale].append(project(self.encoder.single(tokens, modality, scale)).float())
-            multis.append([project(feature).float() for feature in multi.values()])
+            tokens = {scale: self.inputs(view, scale, (modality,))[modality] for scale in single_scales}
+            single = [self.encoder.single(each, modality, scale) for scale, each in tokens.items()]
+            projected = [each.float() for each in self.projectors[modality]([*single, *multi.values()])]
+            for scale, each in zip(single_scales, projected, strict=False):
+                singles[scale].append(each)
+            multis.append(projected[len(single_scales) :])
         return singles, multis
 
     def _classify(self, multi: dict[str, Tensor], clusters: int | Tensor) -> dict[str, Tensor]:

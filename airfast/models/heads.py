@@ -1,5 +1,6 @@
 """What stands on the encoder while it pre-trains and is left behind when it is deployed (METHOD 2)."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -10,7 +11,7 @@ from airfast.errors import InputError
 
 
 class Projector(nn.Sequential):
-    """D→D→D→Z with BatchNorm and ReLU on the first two: (B, D) to (B, Z)."""
+    """D→D→D→Z with BatchNorm and ReLU on the first two: G features (B, D) to as many (B, Z)."""
 
     def __init__(self, width: int, projection: int) -> None:
         super().__init__(
@@ -22,6 +23,15 @@ class Projector(nn.Sequential):
             nn.ReLU(),
             nn.Linear(width, projection),
         )
+
+    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Each of the G is normalised by its own statistics; a product of matrices is one for all of them."""
+        batch = len(features[0])
+        rows = torch.cat(list(features))  # (G·B, D)
+        for layer in self:
+            own = isinstance(layer, nn.BatchNorm1d)
+            rows = torch.cat([layer(each) for each in torch.split(rows, batch)]) if own else layer(rows)
+        return torch.split(rows, batch)
 
 
 class ClusterHead(nn.Module):
@@ -75,8 +85,15 @@ class ClusterHead(nn.Module):
         self.neck.running_mean.copy_(mean)
         self.neck.running_var.copy_(variance)
         normed = (features - mean) * torch.rsqrt(variance + self.neck.eps) * self.neck.weight
-        # One row more than the head has collects the noise (label −1) and is dropped: no host-side masking.
-        capacity = len(self.weight)
-        sums = normed.new_zeros(capacity + 1, normed.shape[1])
-        sums.index_add_(0, torch.where(labels < 0, capacity, labels), normed)
-        self.weight.copy_(F.normalize(sums[:capacity], dim=1))
+        self.weight.copy_(F.normalize(sums_by_label(normed, labels, len(self.weight)), dim=1))
+
+
+def sums_by_label(rows: Tensor, labels: Tensor, count: int) -> Tensor:
+    """Rows (N, D) summed by their label in 0..count−1, others left out: (count, D).
+
+    Sorted, and each sum taken in order: adding where labels point would give other bits in every run on a GPU.
+    """
+    ranked, order = labels.sort(stable=True)
+    starts = torch.searchsorted(ranked, torch.arange(count + 1, device=labels.device))
+    # unsafe: its checks would read the offsets on the host
+    return torch.segment_reduce(rows[order], "sum", offsets=starts, axis=0, unsafe=True, initial=0.0)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from airfast.errors import InputError
-from airfast.models.heads import ClusterHead
+from airfast.models.heads import ClusterHead, Projector
 
 FEATURES = torch.randn(12, 6, generator=torch.Generator().manual_seed(0)) * 4 + 2
 LABELS = torch.tensor([0, 0, 1, 1, 1, -1, 2, 2, 0, -1, 1, 2])
@@ -38,6 +38,17 @@ def test_automatic_capacity_grows_by_128_and_a_fixed_one_does_not():
     assert head.weight.shape[0] == 256
     with pytest.raises(InputError, match=r"model\.capacity: 2 rows cannot hold 3 clusters"):
         ClusterHead(6, 2).resize(3)
+
+
+def test_projecting_together_is_projecting_one_by_one():
+    torch.manual_seed(0)
+    together, alone = Projector(6, 4), Projector(6, 4)
+    alone.load_state_dict(together.state_dict())
+    groups = FEATURES.split(4)  # three batches with statistics of their own
+    for ours, theirs in zip(together(groups), (alone([each])[0] for each in groups), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    for ours, theirs in zip(together.buffers(), alone.buffers(), strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_the_necks_bias_is_frozen():
