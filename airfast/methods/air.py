@@ -86,10 +86,10 @@ class Air(nn.Module):
         for view, modality in zip(views, self.config.modalities, strict=True):
             tokens = {scale: self.inputs(view, scale, (modality,))[modality] for scale in single_scales}
             single = [self.encoder.single(each, modality, scale) for scale, each in tokens.items()]
-            projected = [each.float() for each in self.projectors[modality]([*single, *multi.values()])]
+            projected = self.projectors[modality](torch.stack([*single, *multi.values()])).float().unbind()
             for scale, each in zip(single_scales, projected, strict=False):
                 singles[scale].append(each)
-            multis.append(projected[len(single_scales) :])
+            multis.append(list(projected[len(single_scales) :]))
         return singles, multis
 
     def _classify(self, multi: dict[str, Tensor], clusters: int | Tensor) -> dict[str, Tensor]:

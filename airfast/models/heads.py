@@ -1,6 +1,5 @@
 """What stands on the encoder while it pre-trains and is left behind when it is deployed (METHOD 2)."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -11,7 +10,7 @@ from airfast.errors import InputError
 
 
 class Projector(nn.Sequential):
-    """D→D→D→Z with BatchNorm and ReLU on the first two: G features (B, D) to as many (B, Z)."""
+    """D→D→D→Z with BatchNorm and ReLU on the first two: (B, D) to (B, Z), or G batches at once."""
 
     def __init__(self, width: int, projection: int) -> None:
         super().__init__(
@@ -24,14 +23,12 @@ class Projector(nn.Sequential):
             nn.Linear(width, projection),
         )
 
-    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Each of the G is normalised by its own statistics; a product of matrices is one for all of them."""
-        batch = len(features[0])
-        rows = torch.cat(list(features))  # (G·B, D)
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, D) to (B, Z), or (G, B, D) to (G, B, Z): one product for all G, each normalised by its own statistics."""
         for layer in self:
-            own = isinstance(layer, nn.BatchNorm1d)
-            rows = torch.cat([layer(each) for each in torch.split(rows, batch)]) if own else layer(rows)
-        return torch.split(rows, batch)
+            apart = features.ndim == 3 and isinstance(layer, nn.BatchNorm1d)
+            features = torch.stack([layer(each) for each in features.unbind()]) if apart else layer(features)
+        return features
 
 
 class ClusterHead(nn.Module):

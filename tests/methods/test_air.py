@@ -35,9 +35,8 @@ def features_and_projections(method, views):
     singles, multis = [], []
     for view, modality in zip(views, method.config.modalities, strict=False):
         project = method.projectors[modality]
-        single = method.encoder.single(method.inputs(view, "x")[modality], modality)
-        singles += project([single])
-        multis.append([project([multi[scale]])[0] for scale in ("x", "la", "ha")])
+        singles.append(project(method.encoder.single(method.inputs(view, "x")[modality], modality)))
+        multis.append([project(multi[scale]) for scale in ("x", "la", "ha")])
     return multi, singles, multis
 
 

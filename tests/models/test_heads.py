@@ -44,9 +44,8 @@ def test_projecting_together_is_projecting_one_by_one():
     torch.manual_seed(0)
     together, alone = Projector(6, 4), Projector(6, 4)
     alone.load_state_dict(together.state_dict())
-    groups = FEATURES.split(4)  # three batches with statistics of their own
-    for ours, theirs in zip(together(groups), (alone([each])[0] for each in groups), strict=True):
-        torch.testing.assert_close(ours, theirs)
+    groups = FEATURES.unflatten(0, (3, 4))  # three batches with statistics of their own
+    torch.testing.assert_close(together(groups), torch.stack([alone(each) for each in groups]))
     for ours, theirs in zip(together.buffers(), alone.buffers(), strict=True):
         torch.testing.assert_close(ours, theirs)
 
