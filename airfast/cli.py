@@ -108,7 +108,7 @@ def train_supervised(
         Path | None, typer.Argument(help="A labelled prepared set; the embedded synthetic one if none.")
     ] = None,
     model: Annotated[str, typer.Option(help="st-gcn, agcn or air")] = "st-gcn",
-    epochs: Annotated[int | None, typer.Option(help="Instead of 50 (air: 80).")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Instead of 80.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/SET-supervised-MODEL-seedN if not given.")] = None,
     seed: Annotated[int, typer.Option(help="Of the split, the weights and the views.")] = 0,
     device: Device = "auto",

@@ -65,7 +65,8 @@ def describe_epoch(metrics: dict[str, Any]) -> str:
 
 def show_evaluation(rows: Sequence[Row], title: str) -> None:
     """The table of an evaluation: accuracy, macro-F1 and balanced accuracy."""
-    table = Table(title=f"{title}: percent, mean ± sd over probes", title_justify="left", box=SIMPLE_HEAD)
+    spread = ", mean ± sd over probes" if any(len(row.scores) > 1 for row in rows) else ""
+    table = Table(title=f"{title}: percent{spread}", title_justify="left", box=SIMPLE_HEAD)
     for name in ("features", "probe"):
         table.add_column(name, no_wrap=True)
     for name in ("accuracy", "macro-F1", "balanced"):

@@ -91,7 +91,9 @@ def load_weights(reference: UmURL, ours: nn.Module) -> dict[str, str]:
     for theirs, stream in (("time", "temporal"), ("space", "spatial")):
         names[f"fuse_{theirs}"] = f"encoder.fuse_{stream}"
         layer = f"encoder.{stream}_layer"
-        names |= {f"{theirs}.self_attn.in_proj_{each}": f"{layer}.query_key_value.{each}" for each in ("weight", "bias")}
+        names |= {
+            f"{theirs}.self_attn.in_proj_{each}": f"{layer}.query_key_value.{each}" for each in ("weight", "bias")
+        }
         names |= {f"{theirs}.self_attn.out_proj": f"{layer}.output"}
         names |= {f"{theirs}.linear1": f"{layer}.feed_forward.0", f"{theirs}.linear2": f"{layer}.feed_forward.2"}
         names |= {f"{theirs}.norm1": f"{layer}.norm_attention", f"{theirs}.norm2": f"{layer}.norm_feed_forward"}
