@@ -20,7 +20,7 @@ from airfast.data.splits import split
 from airfast.device import Stopwatch, pick_device
 from airfast.errors import InputError
 from airfast.evaluate.baselines import majority
-from airfast.evaluate.metrics import Integers, Scores
+from airfast.evaluate.metrics import Integers, Scores, score
 from airfast.evaluate.report import Row, Task, save
 from airfast.models.classifier import Classifier
 from airfast.optimiser import learning_rate, set_learning_rate
@@ -98,7 +98,7 @@ def train_supervised(
         clock = Stopwatch(place)
         metrics = train_epoch(state, clips, labels, epoch)
         clock.lap("training")
-        metrics |= {"test": vars(task.score(predict(state.model, test))), "seconds": clock.laps}
+        metrics |= {"test": to_log(task.score(predict(state.model, test))), "seconds": clock.laps}
         append_metrics(out, metrics)
         last = epoch + 1 == config.train.epochs
         if last or (epoch + 1) % config.train.checkpoint_every == 0:
@@ -188,13 +188,25 @@ def predict(model: Classifier, clips: DeviceClips) -> Integers:
 def results(run: Path, config: Config, task: Task) -> list[Row]:
     """The majority class, the last epoch (the figure to report) and the best test epoch, which peeks, from the log."""
     lines = [json.loads(line)["test"] for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    best = max(lines, key=lambda each: each["accuracy"])
+    best = max(range(len(lines)), key=lambda epoch: lines[epoch]["accuracy"])
     common = task.score(majority(task.motion.labels[task.train], len(task.test)))
     return [
         Row("majority", "–", (common,)),
-        Row(config.method, "last epoch", (Scores(**lines[-1]),)),
-        Row(config.method, f"best epoch, {lines.index(best) + 1}", (Scores(**best),)),
+        Row(config.method, "last epoch", (from_log(lines[-1]),)),
+        Row(config.method, f"best epoch, {best + 1}", (from_log(lines[best]),)),
     ]
+
+
+def to_log(scores: Scores) -> dict[str, Any]:
+    """The scores of an epoch without the recalls, which may be nan, for which JSON has no word."""
+    return {name: value for name, value in vars(scores).items() if name != "recall"}
+
+
+def from_log(logged: dict[str, Any]) -> Scores:
+    """The scores again, from their confusion matrix."""
+    confusion = np.array(logged["confusion"])
+    true, predicted = (np.repeat(each.ravel(), confusion.ravel()) for each in np.indices(confusion.shape))
+    return score(true, predicted, len(confusion))
 
 
 def save_model(run: Path, model: Classifier, motion: MotionSet, epoch: int) -> None:

@@ -11,10 +11,11 @@ from airfast.checkpoint import STATE, read
 from airfast.config import load_config
 from airfast.data.dataset import DeviceClips
 from airfast.errors import InputError
+from airfast.evaluate.metrics import score
 from airfast.models.classifier import Classifier
 from airfast.pretrain import choose_split, pretrain
 from airfast.run_folder import read_split
-from airfast.supervised import MODEL, load_classifier, predict, train_supervised
+from airfast.supervised import MODEL, from_log, load_classifier, predict, to_log, train_supervised
 
 SHORT = ("inputs.frames=8", "model.hidden=16", "train.batch_size=16", "train.checkpoint_every=3", "split.kind=random")
 
@@ -109,6 +110,13 @@ def test_every_model_trains(walkers, tmp_path, method, overrides, streams):
     rows = train_supervised(walkers, settings, tmp_path, "cpu")
     assert rows[1].features == method
     assert len(load_classifier(tmp_path)[0].streams) == streams
+
+
+def test_logged_scores_come_back():
+    scores = score(np.array([0, 0, 2, 2, 1]), np.array([0, 1, 2, 2, 2]), 4)  # no clip is of class 3: its recall is nan
+    back = from_log(json.loads(json.dumps(to_log(scores), allow_nan=False)))
+    assert to_log(back) == to_log(scores)
+    np.testing.assert_equal(back.recall, scores.recall)
 
 
 def test_scores_are_the_mean_of_the_streams(walkers):
