@@ -3,11 +3,14 @@
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from airfast.errors import InputError
-from airfast.labels.backend import error_bound
-from airfast.labels.cpu_knn import Float, Int, search_again, search_rows, settle
+from airfast.labels.cpu_knn import PARTS, Float, Int, search_again
+from airfast.labels.cpu_products import exact_settings, single
+from airfast.labels.cpu_select import ROOM, settle
+from airfast.labels.threads import Each, ranges, threads
 
 SAMPLE = 1000  # rows searched exactly to measure the recall: its standard error is below 0.3 points for 30 neighbours
 
@@ -25,16 +28,18 @@ def approximate_knn(unit: Float, k: int, method: str) -> tuple[Int, Int, float]:
     others = (found >= 0) & (found != np.arange(n)[:, None])
     count = others.sum(1).astype(np.int32)
     order = np.argsort(~others, axis=1, kind="stable")  # the usable candidates to the front
-    ids = np.take_along_axis(found, order, 1).astype(np.int32)
-    kept = np.take_along_axis(near, order, 1)
+    wide = ((0, 0), (0, ROOM))  # for `settle` to keep all of a row's candidates, however tied
+    ids = np.pad(np.take_along_axis(found, order, 1).astype(np.int32), wide)
+    kept = np.pad(np.take_along_axis(near, order, 1), wide)
     count[count < k - 1] = -1
     floor = np.full(n, -np.inf, np.float32)
-    slack = np.float32(2 * error_bound(unit.shape[1]))
-    # Room for `settle` to keep all of a row's candidates, however tied.
-    wide = ((0, 0), (0, 32))
-    index, similarity = settle(unit, max(k - 1, 1), slack, floor, count, np.pad(kept, wide), np.pad(ids, wide), k)
-    search_again(unit, np.flatnonzero(count < 0), np.full(n, -np.inf, np.float32), index, similarity)
-    return index, similarity, _recall(unit, index)
+    index, similarity = np.empty((n, k), np.int32), np.empty((n, k), np.int32)
+    slack = single(torch.from_numpy(unit)).slack()
+    with exact_settings(), threads() as each:
+        shared = (unit, max(k - 1, 1), slack, floor, count, kept, ids, index, similarity)
+        each(settle, ((*run, *shared) for run in ranges(n, PARTS)))
+        search_again(unit, np.flatnonzero(count < 0), index, similarity, each)
+        return index, similarity, _recall(unit, index, each)
 
 
 def _index(unit: Float, k: int, method: str) -> Any:
@@ -58,19 +63,13 @@ def _index(unit: Float, k: int, method: str) -> Any:
     return index
 
 
-def _recall(unit: Float, index: Int) -> float:
+def _recall(unit: Float, index: Int, each: Each) -> float:
     """Share of the true neighbours that are in `index`, the row itself not counted."""
     n, k = index.shape
     if k == 1:
         return 1.0
     rows: NDArray[np.int64] = np.sort(np.random.default_rng(0).permutation(n)[:SAMPLE])
-    slack = 2 * error_bound(unit.shape[1])
-    hits = 0.0
-    block = max(1, (1 << 24) // n)  # 64 MB of similarities at a time
-    for start in range(0, len(rows), block):
-        part = rows[start : start + block]
-        near = unit[part] @ unit.T
-        floor = np.partition(near, n - k, axis=1)[:, n - k] - np.float32(slack)
-        true, _ = search_rows(unit, part, near, floor, k)
-        hits += sum(float(np.isin(a[1:], b[1:]).sum()) for a, b in zip(true, index[part], strict=True))
-    return float(hits / (len(rows) * (k - 1)))
+    true = np.empty((n, k), np.int32)  # only the sample is filled in
+    search_again(unit, rows, true, np.empty((n, k), np.int32), each)
+    hits = sum(float(np.isin(true[i, 1:], index[i, 1:]).sum()) for i in rows)
+    return hits / (len(rows) * (k - 1))

@@ -12,7 +12,7 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from airfast.labels.backend import SIMILARITY_BITS, half_set, smallest_overlap
-from airfast.labels.cpu_knn import fixed_dot
+from airfast.labels.cpu_select import fixed_dot
 
 Int = NDArray[np.int32]
 Long = NDArray[np.int64]
