@@ -7,10 +7,10 @@ import torch
 from numpy.typing import NDArray
 
 from airfast.errors import InputError
-from airfast.labels.cpu_knn import PARTS, Float, Int, search_again
+from airfast.labels.cpu_knn import Float, Int, search_again
 from airfast.labels.cpu_products import exact_settings, single
 from airfast.labels.cpu_select import ROOM, settle
-from airfast.labels.threads import Each, ranges, threads
+from airfast.labels.threads import Each, runs, threads
 
 SAMPLE = 1000  # rows searched exactly to measure the recall: its standard error is below 0.3 points for 30 neighbours
 
@@ -37,7 +37,7 @@ def approximate_knn(unit: Float, k: int, method: str) -> tuple[Int, Int, float]:
     slack = single(torch.from_numpy(unit)).slack()
     with exact_settings(), threads() as each:
         shared = (unit, max(k - 1, 1), slack, floor, count, kept, ids, index, similarity)
-        each(settle, ((*run, *shared) for run in ranges(n, PARTS)))
+        each(settle, ((*run, *shared) for run in runs(n)))
         search_again(unit, np.flatnonzero(count < 0), index, similarity, each)
         return index, similarity, _recall(unit, index, each)
 

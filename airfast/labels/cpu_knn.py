@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from airfast.labels.cpu_products import Products, candidates, exact_settings, single
 from airfast.labels.cpu_select import ROOM, offer_tile, search_row, settle
-from airfast.labels.threads import Each, ranges, threads
+from airfast.labels.threads import Each, runs, threads
 
 TILE = 512  # rows and columns of a tile: 1 MB of float32, half the size of a core's own cache
-PARTS = 64  # runs of rows that threads take when they compare candidates
 HOPELESS = 0.1  # share of rows given up beyond which better products are quicker than searching the rows again
 
 Int = NDArray[np.int32]
@@ -62,7 +61,7 @@ def search(unit: Float, k: int, products: Products, each: Each, hopeless: float)
             return None
     index, similarity = np.empty((n, k), np.int32), np.empty((n, k), np.int32)
     shared = (unit, wanted, slack, floor, count, kept, ids, index, similarity)
-    each(settle, ((*run, *shared) for run in ranges(n, PARTS)))
+    each(settle, ((*run, *shared) for run in runs(n)))
     search_again(unit, np.flatnonzero(count < 0), index, similarity, each)
     return index, similarity
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+RUNS = 64
+SHORTEST = 128  # rows
 Each = Callable[[Callable[..., Any], Iterable[tuple[Any, ...]]], list[Any]]
 
 
@@ -28,6 +30,11 @@ def threads() -> Iterator[Each]:
             yield lambda work, parts: list(pool.map(lambda part: work(*part), parts))
         finally:
             torch.set_num_threads(many)  # the threads' own setting reaches further than themselves
+
+
+def runs(n: int) -> list[tuple[int, int]]:
+    """Split range(n) into work for threads: runs short enough to share out evenly, and worth a call each."""
+    return ranges(n, max(1, min(RUNS, n // SHORTEST)))
 
 
 def ranges(n: int, parts: int) -> list[tuple[int, int]]:
