@@ -147,6 +147,7 @@ def machine(device: str) -> Record:
 
     cpu = next((ln.split(":")[1].strip() for ln in _lines("/proc/cpuinfo") if ln.startswith("model name")), "unknown")
     found: Record = {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version()}
+    found["amx"] = torch.cpu._is_amx_tile_supported()
     if device != "cpu":
         found["gpu"] = torch.cuda.get_device_name()
     versions = {name: version(name) for name in ("torch", "numpy", "numba", "scipy", "scikit-learn")}

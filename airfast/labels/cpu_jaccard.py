@@ -209,13 +209,13 @@ def join_rows(at, end, first, last, indptr, columns, weights, slot, start, rows,
             for f in range(np.uint64(heads[e - begin]), np.uint64(start[columns[e] + 1])):
                 j = np.uint64(rows[f])
                 before = total[j]
-                touched[count] = j
+                touched[count] = rows[f]
                 count += before == 0  # without a branch: on weak features it would be mispredicted half the time
                 total[j] = before + min(w, row_weights[f])
         if everyone:
-            for j in range(width):
-                touched[count] = j
-                count += total[j] >= least
+            for there in range(width):
+                touched[count] = there
+                count += total[there] >= least
         for t in range(count):
             j = np.uint64(touched[t])
             if total[j] >= least:

@@ -33,7 +33,7 @@ def near_pairs(rows: Float, radius: float, memory_mb: int) -> Iterator[tuple[Int
                 counts = np.zeros(len(tile) + 1, np.int64)
                 each(measure, ((*run, rows, norm, tile, r0, c0, *limits, counts) for run in runs(len(tile))))
                 at = np.cumsum(counts)
-                pairs = tuple(np.empty(at[-1], kind) for kind in (np.int32, np.int32, np.float32))
+                pairs = np.empty(at[-1], np.int32), np.empty(at[-1], np.int32), np.empty(at[-1], np.float32)
                 each(collect, ((*run, tile, r0, c0, at, *pairs) for run in runs(len(tile))))
                 if at[-1]:
                     yield pairs

@@ -46,10 +46,10 @@ def single(unit: torch.Tensor) -> Products:
 def half(unit: torch.Tensor) -> Products:
     """Products in bfloat16: rounded rows, sums in float32, the product rounded once more."""
     rows = unit.bfloat16()
-    blocks = zip(unit.split(1024), rows.split(1024), strict=True)
+    blocks = zip(torch.split(unit, 1024), torch.split(rows, 1024), strict=True)
     off = 1.001 * max(float(torch.linalg.vector_norm(x - h, dim=1).max()) for x, h in blocks)  # itself in float32
     # Twice the bound of float32's sums, so that an accelerator may also cut off where others round.
-    return Products(rows, off * (2.0001 + off) + 2 * error_bound(unit.shape[1]), 2.0**-9)
+    return Products(rows, off * (2.0001 + off) + 2 * error_bound(unit.shape[1]), 2.0**-8)
 
 
 def candidates(unit: torch.Tensor) -> list[Products]:

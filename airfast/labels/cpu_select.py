@@ -1,10 +1,10 @@
 """The compiled loops of the nearest-neighbour searches: keep candidates, compare them exactly, keep the best.
 
-kept, ids: (N, capacity), each row's candidates so far; count: (N,) how many; floor: (N,) a product below it cannot be of
-one of the row's k best. A row with too many candidates within the error of the products is given up: -1 and infinity.
+kept, ids: (N, capacity), each row's candidates so far; count: (N,) how many; floor: (N,) a product below it cannot be
+of one of the row's k best. A row with too many candidates within the error of the products is given up: -1, infinity.
 """
 
-# mypy: disable-error-code="no-untyped-def"
+# mypy: ignore-errors
 
 import numpy as np
 from numba import njit
@@ -16,7 +16,7 @@ ONE = float(1 << SIMILARITY_BITS)
 LOW = 0x7FFFFFFF
 STEP = 64  # entries compared at once, one bit each
 HALVINGS = 21  # of a bracket of 4: to 2e-6, less than any bound of error
-ROOM = 32  # a buffer with less free room than this after compaction is given up
+ROOM = 32  # candidates between compactions; a buffer with less free room than this after one is given up
 
 
 @njit(inline="always")
@@ -71,7 +71,7 @@ def offer(i, j, value, k, slack, floor, count, kept, ids):
     kept[i, m] = value
     ids[i, m] = j
     count[i] += taken
-    if taken & (count[i] % 32 == 0) & (count[i] > k):
+    if taken & (count[i] % ROOM == 0) & (count[i] > k):
         compact(i, k, slack, floor, count, kept, ids)
 
 
