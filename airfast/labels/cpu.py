@@ -1,6 +1,7 @@
 """The label stage on the CPU: Numba for everything that is exact, FAISS where an approximation is asked for."""
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ from numba import njit
 
 from airfast.labels import cpu_approx, cpu_dbscan, cpu_jaccard, cpu_knn, cpu_near
 from airfast.labels.backend import Clusters, Edges, Encoding, Neighbours
+from airfast.labels.cpu_select import settle
 from airfast.labels.threads import runs, threads
 
 
@@ -57,6 +59,12 @@ class CpuBackend:
         with threads() as each:
             each(intersection_over_union, ((*run, *shared) for run in runs(n)))
         return torch.from_numpy(share)
+
+
+def compiled() -> bool:
+    """Whether the loops were compiled on this machine before."""
+    folder = Path(str(settle.stats.cache_path))
+    return any(folder.glob("cpu_select.settle-*.nbi"))
 
 
 @njit(nogil=True, cache=True)
