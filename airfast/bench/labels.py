@@ -29,7 +29,7 @@ OPTIONS: dict[str, Any] = {"k1": 30, "k2": 6, "eps": 0.6, "min_samples": 4}
 
 @dataclass(frozen=True)
 class Case:
-    """One set of synthetic features: n rows of d columns, around centres that are clear (clustered) or not (weak, hubs)."""
+    """One set of synthetic features: n rows of d columns, centres clear (clustered) or not (weak, hubs)."""
 
     kind: str
     n: int
