@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from airfast.labels.backend import error_bound
 
-SHORTEST = 32  # columns from which bfloat16 wins: below, comparing takes longer than multiplying
+SHORTEST = 32  # columns from which bfloat16 is used; at 16 it won by a tenth, shorter rows were not measured
 
 
 @dataclass(frozen=True)
