@@ -170,11 +170,13 @@ def label(
 ) -> None:
     """Cluster features into discrete labels: kNN, k-reciprocal Jaccard, DBSCAN, agreement."""
     from airfast.labels import generate_labels, load_features
-    from airfast.screen import show_labels
+    from airfast.screen import announce_compilation, show_labels
 
+    first, second = load_features(features), None if view is None else load_features(view)
+    announce_compilation()
     found = generate_labels(
-        load_features(features),
-        None if view is None else load_features(view),
+        first,
+        second,
         metric=metric,
         eps=eps,
         min_samples=min_samples,

@@ -83,6 +83,14 @@ def percentages(row: Row) -> list[tuple[str, str]]:
     return [(f"{100 * row.mean(figure):.1f}", f"{100 * row.sd(figure):.1f}") for figure in figures]
 
 
+def announce_compilation() -> None:
+    """The first call on a machine takes long, and says why."""
+    from airfast.labels.cpu import compiled
+
+    if not compiled():
+        console.print("compiling the label loops, once on this machine: this can take half a minute", highlight=False)
+
+
 def show_labels(found: LabelSet, out: Path) -> None:
     """What the label stage found, and the seconds of its steps."""
     console.print(f"labels: {found.backend} ({found.reason})", highlight=False)
