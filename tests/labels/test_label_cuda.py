@@ -34,7 +34,7 @@ SMALL = {  # an interpreted program takes milliseconds: a few dozen rows
 @pytest.fixture
 def on_cuda(monkeypatch):
     """The engine with the CUDA backend on whatever device there is."""
-    monkeypatch.setattr(engine, "resolve", lambda name, device: (CudaBackend(DEVICE), "test"))
+    monkeypatch.setattr(engine, "resolve", lambda name, device, dbscan: (CudaBackend(DEVICE), "test"))
 
 
 @pytest.mark.usefixtures("on_cuda")
