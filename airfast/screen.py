@@ -113,7 +113,7 @@ def show_skipped(skipped: Sequence[tuple[str, str]]) -> None:
 def announce(config: Config, run: Path, device: str) -> None:
     """What is about to run, where, and which label backend was chosen and why."""
     place = pick_device(device)
-    backend, reason = resolve(config.cluster.backend, place)
+    backend, reason = resolve(config.cluster.backend, place, config.cluster.dbscan)
     console.print(f"preset {config.preset}, {config.train.epochs} epochs on {place.type}, into {run}", highlight=False)
     console.print(f"labels: {backend.name} ({reason})", highlight=False)
 

@@ -79,8 +79,8 @@ def _check_size(n: int, needed: int, device: torch.device) -> None:
     free = free_bytes(device)
     if n > interop.CUML_ROWS or needed > free:
         raise InputError(
-            f"dbscan cuml: expected at most {interop.CUML_ROWS:,} samples and {needed >> 20:,} MB free for these, found "
-            f"{n:,} samples and {free >> 20:,} MB; dbscan auto takes the edge graph there"
+            f"dbscan cuml: expected at most {interop.CUML_ROWS:,} samples and {needed >> 20:,} MB free for these, "
+            f"found {n:,} samples and {free >> 20:,} MB; dbscan auto takes the edge graph there"
         )
 
 

@@ -214,5 +214,5 @@ def frame(columns: dict[str, torch.Tensor]) -> Any:
         import cupy
 
         with ordered(first.device):
-            return cudf.DataFrame({name: cupy.from_dlpack(column) for name, column in columns.items()})
+            return cudf.DataFrame({name: cupy.asarray(column) for name, column in columns.items()})
     return pd.DataFrame({name: column.cpu().numpy() for name, column in columns.items()})
