@@ -32,7 +32,8 @@ def missing(package: str) -> str:
     try:
         importlib.import_module(package)
     except ModuleNotFoundError as error:
-        return "not installed" if error.name == package else f"needs {error.name}"
+        own = error.name in (package, package.partition(".")[0])
+        return "not installed" if own else f"needs {error.name}"
     except Exception as error:  # a GPU library can fail to load in its own ways: without driver, of another CUDA
         return f"does not import: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
     return ""
@@ -57,8 +58,8 @@ def choose_search() -> tuple[str, str]:
     if not (no_faiss := missing_faiss()):
         return "faiss", f"FAISS-GPU {version('faiss')}"
     if not (no_cuvs := missing("cuvs.neighbors.brute_force")):
-        return "cuvs", f"cuVS {version('cuvs')}; FAISS: {no_faiss}"
-    return "torch", f"torch; FAISS: {no_faiss}; cuVS: {no_cuvs}"
+        return "cuvs", f"cuVS {version('cuvs')} (FAISS: {no_faiss})"
+    return "torch", f"torch (FAISS: {no_faiss}; cuVS: {no_cuvs})"
 
 
 def choose_dbscan(asked: str) -> tuple[str, str]:
@@ -72,7 +73,7 @@ def choose_dbscan(asked: str) -> tuple[str, str]:
     if asked == "cuml" and no_cuml:
         raise InputError(f"dbscan cuml: cuML: {no_cuml}")
     if no_cuml:
-        return "graph", f"edge graph; cuML: {no_cuml}"
+        return "graph", f"edge graph (cuML: {no_cuml})"
     asked_for = ", asked for" if asked == "cuml" else f" up to {CUML_ROWS:,} samples, beyond it the edge graph"
     return asked, f"cuML {version('cuml')}{asked_for}"
 
