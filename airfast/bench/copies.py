@@ -64,7 +64,9 @@ def faults(trace: Trace, total: int = TOTAL) -> list[str]:
 
 
 def growth_faults(once: Trace, twice: Trace) -> list[str]:
-    """What grew from N samples to 2N."""
+    """What grew from N samples to 2N; nothing can be said of an empty trace."""
+    if not once.kernels or not twice.kernels:
+        return ["a trace holds no kernel: nothing was recorded"]
     grown = {
         "bytes": (once.total, twice.total),
         "copies": (len(once.copies), len(twice.copies)),
@@ -78,9 +80,8 @@ def growth_faults(once: Trace, twice: Trace) -> list[str]:
 
 def record(work: Callable[[], Any]) -> Trace:
     """Run `work` once to warm up, then under torch.profiler; both wait for the device."""
-    activities = [torch.profiler.ProfilerActivity.CPU]
-    if torch.cuda.is_available():
-        activities.append(torch.profiler.ProfilerActivity.CUDA)
+    kind = torch.profiler.ProfilerActivity
+    activities = [kind.CUDA if torch.cuda.is_available() else kind.CPU]
     work()
     _wait()
     with torch.profiler.profile(activities=activities) as profile:

@@ -28,7 +28,7 @@ def generate_labels(
     agreement_k: int = 20,
     knn: str = "exact",
     dbscan: str = "auto",
-    backend: str = "auto",
+    backend: str | Backend = "auto",
     memory_mb: int | None = None,
 ) -> LabelSet:
     """Cluster N feature vectors into discrete labels and measure how far two views of them agree.
@@ -40,13 +40,14 @@ def generate_labels(
     shrink to what N allows, and `notes` says so. knn: exact, hnsw or ivf. dbscan, on a GPU: cuml, graph (components of
     the pairs within eps), or auto, cuML where it is installed and its dense matrix fits; labels are the same. memory_mb
     bounds the working memory of the stage in MB, beside its input and output; the result does not depend on it.
+    backend: auto, cpu, cuda, or a `Backend` made by the caller.
 
     Raises InputError for unusable features, views or options. Source: METHOD section 3, Eq. 1.
     """
     _check_options(metric, eps, {"min_samples": min_samples, "k1": k1, "k2": k2, "agreement_k": agreement_k}, knn)
     matrix = as_matrix(features, "features")
     n, home = len(matrix), matrix.device
-    device, reason = resolve(backend, home, dbscan)
+    device, reason = resolve(backend, home, dbscan) if isinstance(backend, str) else (backend, "given")
     memory = _memory(memory_mb, device.device)
     views = _views(view, matrix, device.device)
     matrix = matrix.to(device.device)
