@@ -59,7 +59,7 @@ CHECKED = (
         "cuvs-cu13 26.6.0, 26.10.0",
         "cuvs/neighbors/brute_force/brute_force.pyx",
         "build(dataset, metric, metric_arg, resources), search(index, queries, k, neighbors=None, distances=None, "
-        "resources=None, prefilter=None); float32 or float16 in, int64 and float32 out, all by the CUDA array interface",
+        "resources=None, prefilter=None); float32 or float16 in, int64 and float32 out, by the CUDA array interface",
     ),
     (
         "cuvs-cu13 26.10.0",

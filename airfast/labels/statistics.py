@@ -19,7 +19,7 @@ def describe_frame(frame: Any) -> dict[str, float]:
     facts = {
         "clusters": len(clusters),
         "noise_share": (len(frame) - len(inside)) / len(frame),
-        "core_share": float(frame["core"].mean()),
+        "core_share": float(frame["core"].astype("float64").mean()),
         "mean_agreement": float(frame["agreement"].astype("float64").mean()),
     }
     if len(clusters):
