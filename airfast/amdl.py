@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_mutual_info_score
 from torch import Tensor
-from torch.nn import functional as F
 
 from airfast.checkpoint import TrainingState
 from airfast.data.motion import MotionSet
@@ -65,10 +64,9 @@ def discrete_labels(state: TrainingState, features: dict[str, Tensor], nuisance:
     config = state.method.config
     k1, k2 = config.cluster.neighbours(len(features["x"]))
     seen = features if nuisance is None else {scale: centred(each, nuisance) for scale, each in features.items()}
-    unit = {scale: F.normalize(each, dim=1) for scale, each in seen.items()}
     found = generate_labels(
         state.method.clustered(seen),
-        (unit["x"], unit["ha"]) if config.alr.enabled and config.asp else None,
+        (seen["x"], seen["ha"]) if config.alr.enabled and config.asp else None,
         metric=config.cluster.metric,
         eps=config.cluster.eps,
         min_samples=config.cluster.min_samples,
@@ -112,9 +110,8 @@ class LabelLog:
         if labels is None:
             return {}
         found = labels.found
-        facts: dict[str, Any] = describe_frame(
-            found.to_frame(**({} if self.before is None else {"before": self.before}))
-        )
+        before = {} if self.before is None else {"before": self.before}
+        facts: dict[str, Any] = describe_frame(found.to_frame(**before))
         self.before = found.labels
         for name, known in self.known.items():
             facts[name] = adjusted_mutual_information(contingency(known, found.labels, found.num_clusters))

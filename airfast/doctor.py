@@ -65,7 +65,7 @@ def label_backend() -> Finding:
 
 def on_a_gpu() -> Finding:
     """Who would search and who would run DBSCAN if the features were on a GPU."""
-    return Finding("labels on a GPU", f"kNN by {choose_search()[1]}; DBSCAN by {choose_dbscan('auto')[1]}")
+    return Finding("on a GPU", f"kNN by {choose_search()[1]}; DBSCAN by {choose_dbscan('auto')[1]}")
 
 
 def self_test() -> Finding:

@@ -6,9 +6,10 @@ What a row of each step takes, in bytes, for N samples of D columns, k neighbour
     encode   24·N                               a dense row of totals, its mask, the indices of what is kept
     edges    24·N
 
-The paper's preset with N = 100,000 clips has D = 3·2,048 features: 2.5 GB in float32, as much again as unit rows, and
-1.2 GB as float16 candidates, beside 0.8 GB for each view of Eq. 1. With BLOCK_MB of 2,048 no step adds more than 2 GB
-and what it leaves behind (V: about 300 entries of 16 bytes a row, 0.5 GB): below 9 GB of a 24 GB card.
+The paper's preset with N = 100,000 clips has D = 3·2,048 features. Beside a step there are, in GB: the features of the
+three scales 2.5, their concatenation 2.5, its unit rows 2.5 and their float16 1.2, the unit rows of two views 1.6; V
+and its inverted lists, 48 bytes for each of about 300 entries a row, 1.4; network and optimiser 1.4. That is 13 GB;
+no step takes more than BLOCK_MB beside it, and FAISS 0.5 GB of its own: 16 of a card's 24 GB.
 """
 
 import os

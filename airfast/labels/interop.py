@@ -21,7 +21,6 @@ from airfast.labels.cuda_blocks import release
 
 CUML_ROWS = 32_768  # a dense matrix of float32 distances is 4.3 GB there, and cuML still takes one batch
 FAISS_TEMPORARY_MB = 512
-DBSCANS = ("auto", "cuml", "graph")
 
 Find = Callable[[torch.Tensor, int], tuple[torch.Tensor, torch.Tensor]]
 
@@ -97,7 +96,7 @@ def out_of_memory() -> Iterator[None]:
         yield
     except torch.OutOfMemoryError:
         raise
-    except (MemoryError, RuntimeError) as error:  # RMM: MemoryError; FAISS and cuVS: RuntimeError with the reason
+    except Exception as error:  # RMM's is a MemoryError, FAISS's a RuntimeError, cuVS's of its own kind
         text = str(error).lower().replace("_", " ")
         if isinstance(error, MemoryError) or "out of memory" in text or "bad alloc" in text:
             raise torch.OutOfMemoryError(str(error)) from error

@@ -71,7 +71,7 @@ def test_a_library_that_does_not_import_says_why(monkeypatch, tmp_path):
     [
         MemoryError("std::bad_alloc: out_of_memory: CUDA error"),
         RuntimeError("StandardGpuResources: alloc fail ... (cudaMalloc error out of memory [2])"),
-        RuntimeError("std::bad_alloc"),
+        type("CuvsException", (Exception,), {})("std::bad_alloc: out_of_memory: CUDA error at ..."),
         torch.OutOfMemoryError("CUDA out of memory"),
     ],
 )
