@@ -8,6 +8,7 @@ whoever ran out.
 """
 
 import importlib
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -29,7 +30,9 @@ Find = Callable[[torch.Tensor, int], tuple[torch.Tensor, torch.Tensor]]
 def missing(package: str) -> str:
     """Why a package cannot be used, in a few words; empty where it can."""
     try:
-        importlib.import_module(package)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what libraries say of each other while they load
+            importlib.import_module(package)
     except ModuleNotFoundError as error:
         own = error.name in (package, package.partition(".")[0])
         return "not installed" if own else f"needs {error.name}"

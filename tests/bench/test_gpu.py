@@ -10,7 +10,7 @@ import torch
 pytest.importorskip("triton", reason="Triton is not installed (pip install triton)")
 
 from airfast.bench import copies, gpu
-from airfast.bench.gpu_report import markdown
+from airfast.bench.gpu_report import checked, markdown
 from airfast.device import Stopwatch
 from airfast.labels import generate_labels, interop
 from airfast.labels.cuda import CudaBackend
@@ -21,6 +21,7 @@ on_a_card = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA de
 CUDA = torch.device("cuda")
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the kernels are compiled for the device here")
 def test_the_whole_bench_runs_dry(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))
     report = command.run("cpu", tmp_path)
@@ -52,6 +53,25 @@ def test_a_section_stops_when_its_time_is_up(tmp_path, monkeypatch):
     report = command.run("cpu", tmp_path)
     assert len(report["dbscan"]) == 1
     assert report["stopped"]["dbscan"].startswith("stopped after")
+
+
+def test_targets_are_checked_against_what_was_measured():
+    """Limits are those of the targets that benchmarks/report_gpu.py lists."""
+
+    def stage(n, d, total, over, half=False):
+        case = {"way": "label stage", "n": n, "d": d, "total": total, "over_knn": over, "half": half}
+        return case | {"peak_gb": 20.0, "steps": {}, "search": "torch", "same_labels": True}
+
+    records = [
+        stage(8_260, 2_048, 0.012, 3.0),
+        stage(8_260, 2_048, 0.020, 3.0, half=True),
+        {"way": "the field's", "n": 8_260, "d": 2_048, "total": 2.0, "steps": {}},
+        stage(100_000, 2_048, 1.0, 1.1),
+        stage(100_000, 2_048, 1.0, 1.05, half=True),
+        stage(1_000_000, 256, 70.0, 1.15),
+    ]
+    assert [met for _, _, met in checked(records)] == [True, False, True, False, False]
+    assert checked([]) == []
 
 
 def test_the_report_says_what_never_ran_until_it_has(tmp_path):

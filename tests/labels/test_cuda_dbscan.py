@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from label_sets import FEATURES, border_graph, clustered
+from label_sets import DEVICE, FEATURES, border_graph, clustered
 from sklearn.cluster import DBSCAN
 
 pytest.importorskip("triton", reason="Triton is not installed (pip install triton)")
@@ -13,15 +13,13 @@ from airfast.labels import cuda_dbscan, engine, generate_labels, interop
 from airfast.labels.backend import Edges
 from airfast.labels.cuda import CudaBackend
 
-CPU = torch.device("cpu")
-
 
 def scan(matrix, metric, eps, min_samples):
     """scikit-learn's answer with clusters numbered backwards: the numbering must not be cuML's."""
-    found = DBSCAN(eps=eps, min_samples=min_samples, metric=metric).fit(matrix.numpy())
-    labels = torch.from_numpy(found.labels_)
+    found = DBSCAN(eps=eps, min_samples=min_samples, metric=metric).fit(matrix.cpu().numpy())
+    labels = torch.from_numpy(found.labels_).to(DEVICE)
     labels = torch.where(labels < 0, labels, labels.max() - labels)
-    return labels, torch.from_numpy(found.core_sample_indices_)
+    return labels, torch.from_numpy(found.core_sample_indices_).to(DEVICE)
 
 
 @pytest.fixture
@@ -40,7 +38,7 @@ def cuml(monkeypatch):
 
     monkeypatch.setattr(interop, "cuml_components", components)
     monkeypatch.setattr(interop, "cuml_in_space", in_space)
-    monkeypatch.setattr(engine, "resolve", lambda name, device, dbscan: (CudaBackend(CPU, dbscan=dbscan), "test"))
+    monkeypatch.setattr(engine, "resolve", lambda name, device, dbscan: (CudaBackend(DEVICE, dbscan=dbscan), "test"))
     return calls
 
 
@@ -48,7 +46,7 @@ def blocks(within, rng):
     row, col = np.nonzero(within)
     order = rng.permutation(len(row))
     return [
-        Edges(*(torch.from_numpy(a[part].astype(np.int32)) for a in (row, col)), torch.zeros(len(part)))
+        Edges(*(torch.from_numpy(a[part].astype(np.int32)).to(DEVICE) for a in (row, col)), torch.zeros(len(part)))
         for part in np.array_split(order, 3)
     ]
 
@@ -58,9 +56,9 @@ def blocks(within, rng):
 def test_either_way_equals_scikit_learn_on_graphs_full_of_border_points(seed, who, cuml):
     rng = np.random.default_rng(seed)
     n, min_samples, within, expected = border_graph(rng)
-    clusters = cuda_dbscan.cluster(blocks(within, rng), n, min_samples, who, CPU)
-    np.testing.assert_array_equal(clusters.labels, expected.labels_)
-    np.testing.assert_array_equal(clusters.core.nonzero().flatten(), expected.core_sample_indices_)
+    clusters = cuda_dbscan.cluster(blocks(within, rng), n, min_samples, who, DEVICE)
+    np.testing.assert_array_equal(clusters.labels.cpu(), expected.labels_)
+    np.testing.assert_array_equal(clusters.core.nonzero().flatten().cpu(), expected.core_sample_indices_)
     assert cuml == [] if who == "graph" else ["components"]
 
 
@@ -105,8 +103,8 @@ def test_cuml_out_of_memory_ends_in_the_graph(cuml, monkeypatch):
     monkeypatch.setattr(interop, "cuml_components", full)
     rng = np.random.default_rng(3)
     n, min_samples, within, expected = border_graph(rng)
-    clusters = cuda_dbscan.cluster(blocks(within, rng), n, min_samples, "auto", CPU)
-    np.testing.assert_array_equal(clusters.labels, expected.labels_)
+    clusters = cuda_dbscan.cluster(blocks(within, rng), n, min_samples, "auto", DEVICE)
+    np.testing.assert_array_equal(clusters.labels.cpu(), expected.labels_)
 
 
 def test_an_eps_too_small_for_cuml_is_an_error(cuml):

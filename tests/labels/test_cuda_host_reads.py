@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from label_sets import clustered
+from label_sets import DEVICE, clustered
 from torch.overrides import TorchFunctionMode
 
 pytest.importorskip("triton", reason="Triton is not installed (pip install triton)")
@@ -51,10 +51,10 @@ def fixed_dots(unit, left, right):
 @pytest.mark.parametrize("metric", ["jaccard", "cosine"])
 def test_only_numbers_are_read_and_not_more_for_twice_the_samples(metric, monkeypatch):
     monkeypatch.setattr(cuda_knn, "fixed_dots", fixed_dots)
-    monkeypatch.setattr(engine, "resolve", lambda name, device, dbscan: (CudaBackend(torch.device("cpu")), "test"))
+    monkeypatch.setattr(engine, "resolve", lambda name, device, dbscan: (CudaBackend(DEVICE), "test"))
     reads = []
     for n in (48, 96):
-        x = torch.from_numpy(clustered(n, 12, 4, 0.3, 0))
+        x = torch.from_numpy(clustered(n, 12, 4, 0.3, 0)).to(DEVICE)
         with Watch() as watch:
             generate_labels(x, x[:, :7], metric=metric, eps=0.5, k1=6, k2=2, agreement_k=4)
         assert watch.arrays == []

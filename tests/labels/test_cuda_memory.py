@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from label_sets import clustered
+from label_sets import DEVICE, clustered
 
 pytest.importorskip("triton", reason="Triton is not installed (pip install triton)")
 
@@ -43,7 +43,7 @@ def test_another_error_is_not_swallowed():
 @pytest.mark.parametrize("limit", [3, 11])
 @pytest.mark.parametrize("metric", ["jaccard", "cosine"])
 def test_labels_are_the_same_bits_after_running_out_of_memory(metric, limit, monkeypatch):
-    monkeypatch.setattr(engine, "resolve", lambda name, device, dbscan: (CudaBackend(torch.device("cpu")), "test"))
+    monkeypatch.setattr(engine, "resolve", lambda name, device, dbscan: (CudaBackend(DEVICE), "test"))
     eps = 0.6 if metric == "jaccard" else 0.3
     whole = generate_labels(X, X[:, :6], metric=metric, eps=eps, **OPTIONS)
     failures = []

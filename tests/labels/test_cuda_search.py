@@ -6,7 +6,7 @@ On CPU tensors; FAISS and cuVS are played by stand-ins with their signatures and
 import numpy as np
 import pytest
 import torch
-from label_sets import clustered, duplicates, lattice
+from label_sets import DEVICE, clustered, duplicates, lattice
 
 pytest.importorskip("triton", reason="Triton is not installed (pip install triton)")
 
@@ -15,7 +15,6 @@ from airfast.labels.backend import error_bound
 from airfast.labels.cpu_knn import exact_knn
 from airfast.labels.features import unit_rows
 
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 SETS = {
     "clustered": lambda: clustered(90, 48, 6, 0.5, 0),
     "weak": lambda: clustered(80, 96, 20, 3.0, 1),
