@@ -1,7 +1,6 @@
 """The label stage: knn → encode → edges → cluster → agree → LabelSet (METHOD section 3 and Eq. 1)."""
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -10,6 +9,7 @@ import torch
 
 from airfast.errors import InputError
 from airfast.labels.backend import Backend, Clusters, Edges, Neighbours, resolve
+from airfast.labels.cuda_blocks import free_bytes
 from airfast.labels.features import as_matrix, finite_rows, unit_rows
 from airfast.labels.result import LabelSet
 
@@ -199,9 +199,7 @@ def _fit(n: int, k1: int, k2: int, agreement_k: int, metric: str, compared: bool
 def _memory(memory_mb: int | None, device: torch.device) -> int:
     """Working memory in MB: as asked for, else half of what is free on the device."""
     if memory_mb is None:
-        if device.type == "cuda":
-            return max(1, torch.cuda.mem_get_info(device)[0] >> 21)
-        return max(1, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") >> 21)
+        return max(1, free_bytes(device) >> 21)
     if memory_mb < 1:
         raise InputError(f"memory_mb: expected at least 1, found {memory_mb}")
     return memory_mb

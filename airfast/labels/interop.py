@@ -21,7 +21,7 @@ from airfast.errors import InputError
 from airfast.labels.cuda_blocks import release
 
 CUML_ROWS = 32_768  # a dense matrix of float32 distances is 4.3 GB there, and cuML still takes one batch
-FAISS_TEMPORARY_MB = 512
+TEMPORARY_MB = 512  # what FAISS may take of its own for a search, and cuVS aims at
 
 Find = Callable[[torch.Tensor, int], tuple[torch.Tensor, torch.Tensor]]
 
@@ -121,8 +121,10 @@ def faiss_search(rows: torch.Tensor, memory_mb: int) -> Find:
     import faiss
     import faiss.contrib.torch_utils  # lets knn_gpu take tensors
 
+    temporary = min(TEMPORARY_MB, max(16, memory_mb // 4)) << 20
+    make_room(2 * temporary, rows.device)
     resources = faiss.StandardGpuResources()
-    resources.setTempMemory(min(FAISS_TEMPORARY_MB, max(16, memory_mb // 4)) << 20)
+    resources.setTempMemory(temporary)
     resources.setPinnedMemory(0)
 
     def find(which: torch.Tensor, fetch: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -139,6 +141,7 @@ def cuvs_search(rows: torch.Tensor) -> Find:
     from cuvs.common import Resources
     from cuvs.neighbors import brute_force
 
+    make_room(2 * TEMPORARY_MB << 20, rows.device)
     resources = Resources()
     with ordered(rows.device):
         index = brute_force.build(rows, metric="inner_product", resources=resources)

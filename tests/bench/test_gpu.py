@@ -136,6 +136,22 @@ def test_cuml_and_the_graph_give_the_same_labels(metric):
 
 @pytest.mark.gpu
 @on_a_card
+def test_a_card_with_little_memory_gives_the_same_labels():
+    """Blocks of 2 GB are asked for on a card that is told to have 600 MB: they are halved until they fit."""
+    x, backend = gpu.features(20_000, 64, CUDA), CudaBackend(CUDA)
+    whole = generate_labels(x, backend=backend, memory_mb=2048)
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction((600 << 20) / torch.cuda.get_device_properties(CUDA).total_memory)
+    try:
+        halved = generate_labels(x, backend=backend, memory_mb=2048)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert torch.equal(whole.labels, halved.labels)
+    assert torch.equal(whole.core, halved.core)
+
+
+@pytest.mark.gpu
+@on_a_card
 def test_the_table_stays_on_the_card():
     if interop.missing("cudf"):
         pytest.skip(f"cuDF: {interop.missing('cudf')}")
