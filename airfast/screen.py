@@ -124,7 +124,7 @@ def show_skipped(skipped: Sequence[tuple[str, str]]) -> None:
 def announce(config: Config, run: Path, device: str) -> None:
     """What is about to run, where, and which label backend was chosen and why."""
     place = pick_device(device)
-    backend, reason = resolve(config.cluster.backend, place)
+    backend, reason = resolve(config.cluster.backend, place, config.cluster.dbscan)
     what = f"preset {config.preset}" if config.method == "air" else f"{config.method}, preset {config.preset}"
     console.print(f"{what}, {config.train.epochs} epochs on {place.type}, into {run}", highlight=False)
     labels = f"{backend.name} ({reason})" if config.amdl else "none, the views are aligned and nothing else"
