@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from airfast.checkpoint import TrainingState
+from airfast.config import Config
 from airfast.data.motion import MotionSet
 from airfast.errors import InputError
 from airfast.labels import LabelSet, generate_labels
@@ -52,6 +53,35 @@ def centred(features: Tensor, nuisance: Tensor) -> Tensor:
     return features - (sums / count[:, None])[nuisance]
 
 
+def clustered(config: Config, features: dict[str, Tensor], nuisance: Tensor | None = None) -> Tensor:
+    """What the label stage clusters: the unit-norm y_s side by side, divided by √3 (or y_X alone), (N, D)."""
+    scales = config.scales if config.cluster.feature == "concat" else ("x",)
+    units = [F.normalize(seen(features[scale], nuisance).float(), dim=1) for scale in scales]
+    return torch.cat(units, dim=1).div(len(units) ** 0.5)
+
+
+def seen(features: Tensor, nuisance: Tensor | None) -> Tensor:
+    """Features (N, D) as the label stage sees them: centred by what it is to be blind to, if there is such."""
+    return features if nuisance is None else centred(features, nuisance)
+
+
+def cluster(config: Config, features: dict[str, Tensor], nuisance: Tensor | None = None) -> LabelSet:
+    """The label stage on features y_s (N, D) of every scale, as a configuration says (METHOD 3 and Eq. 1)."""
+    k1, k2 = config.cluster.neighbours(len(features["x"]))
+    refined = config.alr.enabled and config.asp
+    return generate_labels(
+        clustered(config, features, nuisance),
+        tuple(F.normalize(seen(features[scale], nuisance), dim=1) for scale in ("x", "ha")) if refined else None,
+        metric=config.cluster.metric,
+        eps=config.cluster.eps,
+        min_samples=config.cluster.min_samples,
+        k1=k1,
+        k2=k2,
+        agreement_k=min(config.alr.k, len(features["x"]) - 1),
+        backend=config.cluster.backend,
+    )
+
+
 def discrete_labels(state: TrainingState, features: dict[str, Tensor], nuisance: Tensor | None = None) -> EpochLabels:
     """Cluster, refine, and restart the heads on the clusters (METHOD 3 and Eq. 1).
 
@@ -61,20 +91,7 @@ def discrete_labels(state: TrainingState, features: dict[str, Tensor], nuisance:
         nuisance: (N,) int64, what the label stage is to be blind to; None for nothing.
     """
     config = state.method.config
-    k1, k2 = config.cluster.neighbours(len(features["x"]))
-    seen = features if nuisance is None else {scale: centred(each, nuisance) for scale, each in features.items()}
-    unit = {scale: F.normalize(each, dim=1) for scale, each in seen.items()}
-    found = generate_labels(
-        state.method.clustered(seen),
-        (unit["x"], unit["ha"]) if config.alr.enabled and config.asp else None,
-        metric=config.cluster.metric,
-        eps=config.cluster.eps,
-        min_samples=config.cluster.min_samples,
-        k1=k1,
-        k2=k2,
-        agreement_k=min(config.alr.k, len(features["x"]) - 1),
-        backend=config.cluster.backend,
-    )
+    found = cluster(config, features, nuisance)
     labels, clusters = found.labels, found.num_clusters
     if config.cluster.outliers == "singleton":
         noise = labels < 0
@@ -89,9 +106,11 @@ def discrete_labels(state: TrainingState, features: dict[str, Tensor], nuisance:
 
 def describe_labels(labels: EpochLabels | None, motion: MotionSet) -> dict[str, Any]:
     """Clusters, noise, agreement, and the adjusted mutual information of clusters with classes and groups."""
-    if labels is None:
-        return {}
-    found = labels.found
+    return {} if labels is None else label_quality(labels.found, motion)
+
+
+def label_quality(found: LabelSet, motion: MotionSet) -> dict[str, Any]:
+    """As :func:`describe_labels`, of any labels of the clips of a set."""
     facts: dict[str, Any] = {
         "clusters": found.num_clusters,
         "noise_share": found.noise_share,
