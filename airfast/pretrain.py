@@ -15,11 +15,11 @@ from airfast.data.dataset import DeviceClips
 from airfast.data.motion import MotionSet
 from airfast.data.source import Source, open_motion
 from airfast.data.splits import Indices, split
-from airfast.device import Stopwatch, pick_device
+from airfast.device import Stopwatch, describe_machine, pick_device
 from airfast.errors import InputError
 from airfast.methods.air import Air
 from airfast.optimiser import build_optimiser, learning_rate, set_learning_rate
-from airfast.run_folder import append_metrics, open_run, save_labels, write_split
+from airfast.run_folder import append_metrics, open_run, save_labels, write_environment, write_split
 from airfast.skeletons.layout import Layout
 
 Metrics = dict[str, Any]
@@ -72,6 +72,7 @@ def pretrain(
     state = begin(config, motion, clips)
     done = open_run(out, config, resume, state)
     write_split(out, data, motion, train, test)
+    write_environment(out, describe_machine(place))
     for epoch in range(done, config.train.epochs):
         set_learning_rate(state.optimiser, learning_rate(config.train, epoch))
         clock = Stopwatch(place)

@@ -49,6 +49,21 @@ def write_split(out: Path, data: Source, motion: MotionSet, train: Indices, test
     (out / "split.json").write_text(text, encoding="utf-8")
 
 
+def write_environment(out: Path, about: dict[str, str]) -> None:
+    """Versions and machine of the training; a run that is resumed elsewhere tells of where it ended."""
+    (out / "environment.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+
+def read_environment(run: Path) -> dict[str, str]:
+    """What :func:`write_environment` wrote; empty for a run that has none."""
+    path = run / "environment.json"
+    try:
+        about: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
+    return about
+
+
 def save_labels(out: Path, motion: MotionSet, labels: LabelSet, epoch: int) -> None:
     """The labels of an epoch: sample, label, agreement, core, cluster_size."""
     frame = labels.to_frame().rename(columns={"index": "sample"})
