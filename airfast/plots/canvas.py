@@ -80,6 +80,12 @@ def scatter(
         axes.spines[side].set(visible=True, color=PALE)
 
 
+def plain(name: str, most: int = 16) -> str:
+    """A name from the data as a label: short, none of it read as a formula, and not one that legends leave out."""
+    short = name if len(name) <= most else f"{name[: most - 1]}…"
+    return short.replace("$", r"\$").replace("_", " ", 1) if short.startswith("_") else short.replace("$", r"\$")
+
+
 def target(out: Path | str, suffixes: Sequence[str] = (".png", ".svg")) -> Path:
     """The path of a picture, checked before the work: its suffix is known and its folder is there.
 

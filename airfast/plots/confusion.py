@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from airfast.errors import InputError
-from airfast.plots.canvas import new_figure, run_target, save, styled
+from airfast.plots.canvas import new_figure, plain, run_target, save, styled
 from airfast.plots.run_features import PRE_TRAINED, UNTRAINED
 from airfast.run_folder import read_evaluation
 
@@ -36,7 +36,7 @@ def plot_confusion(run: Path | str, out: Path | str | None = None) -> Path:
 @styled
 def draw_confusion(record: dict[str, Any]) -> Figure:
     """Pre-trained on the left, untrained on the right; rows are the true classes and sum to 100 %."""
-    classes = [shortened(name) for name in record["classes"]]
+    classes = [plain(name) for name in record["classes"]]
     matrices = {name: row_shares(record, name) for name in (PRE_TRAINED, UNTRAINED)}
     size = 0.34 * max(len(classes), 6)  # inches of a matrix
     longest = 0.08 * max(map(len, classes))  # and of the names at its sides
@@ -84,9 +84,3 @@ def find_row(record: dict[str, Any], features: str) -> dict[str, Any]:
             found: dict[str, Any] = row
             return found
     raise InputError(f"the evaluation has no linear probe of the {features} encoder; run airfast evaluate again")
-
-
-def shortened(name: str, most: int = 16) -> str:
-    """A class name that leaves room for the matrix, with no markup of Matplotlib's."""
-    name = name.replace("$", r"\$")
-    return name if len(name) <= most else f"{name[: most - 1]}…"

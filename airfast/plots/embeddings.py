@@ -10,7 +10,7 @@ from sklearn.manifold import TSNE
 
 from airfast.amdl import label_quality
 from airfast.data.source import Source
-from airfast.plots.canvas import new_figure, run_target, save, scatter, styled
+from airfast.plots.canvas import new_figure, plain, run_target, save, scatter, styled
 from airfast.plots.run_features import RunFeatures, read_features
 
 MOST_POINTS = 4000
@@ -42,7 +42,7 @@ def draw_embeddings(features: dict[str, RunFeatures]) -> Figure:
         index = drawn_clips(len(each.motion))
         points = in_the_plane(each.clustered().numpy()[index])
         found = each.labels()
-        classes = [*each.motion.classes, "class not known"]
+        classes = [*map(plain, each.motion.classes), "class not known"]
         scatter(row[0], points, each.motion.labels[index], classes)
         clusters = [*(f"cluster {i}" for i in range(found.num_clusters)), "in no cluster (noise)"]
         scatter(row[1], points, found.labels.numpy()[index], clusters, hollow=True)

@@ -16,8 +16,7 @@ from airfast.data.source import Source
 from airfast.device import pick_device
 from airfast.errors import InputError
 from airfast.labels import LabelSet
-from airfast.plots.canvas import PALE, new_figure, run_target, save, scatter, styled
-from airfast.plots.confusion import shortened
+from airfast.plots.canvas import PALE, new_figure, plain, run_target, save, scatter, styled
 from airfast.plots.embeddings import in_the_plane
 from airfast.plots.part_agreement import part_agreement
 from airfast.plots.pose import both_partitions, draw_scored_pose, seen_from_the_side
@@ -116,7 +115,7 @@ def draw_relevance(scored: Scored, kinds: list[str]) -> Figure:
     scale = scale_of([means_of(scored, kind) for kind in kinds])
     for axes, kind in zip(grid, kinds, strict=False):
         draw_class(axes, scored, kind, scale, named=len(kinds) == 1)
-        axes.set_title(f"{shortened(kind)} ({len(scored.members(kind))})", loc="center")
+        axes.set_title(f"{plain(kind)} ({len(scored.members(kind))})", loc="center")
     for axes in grid[len(kinds) :]:
         axes.set_axis_off()
     colour_bar(figure, list(grid), scale)
@@ -133,10 +132,10 @@ def draw_comparison(first: Scored, second: Scored, kind: str) -> Figure:
     for axes, plane, scored in zip(above, below, (first, second), strict=True):
         draw_class(axes, scored, kind, scale, named=True)
         refined = "with" if scored.features.config.alr.enabled else "without"
-        axes.set_title(f"{refined} ALR: {shortened(scored.name, 30)}", loc="center")
+        axes.set_title(f"{refined} ALR: {plain(scored.name, 30)}", loc="center")
         draw_clusters_of(plane, scored, kind)
     colour_bar(figure, list(above), scale)
-    figure.suptitle(f"Class {shortened(kind)}: limbs that agree with the body, and clusters of its clips", fontsize=10)
+    figure.suptitle(f"Class {plain(kind)}: limbs that agree with the body, and clusters of its clips", fontsize=10)
     return figure
 
 

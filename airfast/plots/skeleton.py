@@ -17,7 +17,7 @@ from airfast.config import nearest
 from airfast.data.motion import MotionSet
 from airfast.data.source import Source, open_motion
 from airfast.errors import InputError
-from airfast.plots.canvas import new_figure, save, styled, target
+from airfast.plots.canvas import new_figure, plain, save, styled, target
 from airfast.plots.pose import DrawnPose, Flat, both_partitions, legend_of, prepare_axes, seen_from_the_side
 
 FRAMES = 6
@@ -92,10 +92,10 @@ def caption(motion: MotionSet, index: int) -> str:
     """Name, class and length of a clip; a synthetic one is called so."""
     label = motion.labels[index]
     seconds = motion.lengths[index] / motion.fps[index]
-    facts = [motion.classes[label]] if label >= 0 else []
+    facts = [plain(motion.classes[label])] if label >= 0 else []
     facts += [f"{seconds:.1f} s at {motion.fps[index]:g} frames a second"]
     facts += ["synthetic"] if motion.info.get("synthetic") else []
-    return f"{motion.names[index]}: {', '.join(facts)}".replace("$", r"\$")
+    return f"{plain(motion.names[index], 48)}: {', '.join(facts)}"
 
 
 def animate(motion: MotionSet, index: int, out: Path) -> None:

@@ -40,8 +40,8 @@ def labels(run: Path, metrics: Metrics, warmup: int) -> Html:
     )
     text = paragraph(
         "No true label is trained on; they only measure the clusters. Adjusted mutual information is 0 for chance and "
-        "1 for the same partition. Clusters that share more with the group (the action) than with the class follow what "
-        "is done, not how it is felt."
+        "1 for the same partition. Clusters that share more with the group (the action) than with the class follow "
+        "what is done, not how it is felt."
     )
     caption = "Clusters of each epoch, the share of clips in none, the agreement of Eq. 1, and what clusters share."
     head = ["epoch", *(COLUMNS[key][0] for key in keys)]
