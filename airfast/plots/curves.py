@@ -53,7 +53,7 @@ def draw_clusters(metrics: Metrics) -> Figure:
         shade_warmup(axes, metrics)
     curve(clusters, lines, "clusters")
     clusters.set(title="Clusters of the epoch", ylabel="clusters")
-    clusters.set_ylim(bottom=0)
+    clusters.set_ylim(0, 1.1 * max(1, *(line["clusters"] for line in lines)))
     clusters.yaxis.set_major_locator(MaxNLocator(integer=True))
     curve(noise, lines, "noise_share", factor=100)
     noise.set(title="Clips in no cluster", ylabel="share of the clips (%)", ylim=(0, 100))

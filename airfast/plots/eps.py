@@ -82,7 +82,7 @@ def draw_eps(quality: Sequence[dict[str, Any]], used: float, accuracies: Sequenc
     clusters, noise, mutual = panels[:3]
     clusters.plot(eps, [line["clusters"] for line in quality], "o-", color=COLOURS[0], markersize=4)
     clusters.set(title="Clusters", ylabel="clusters")
-    clusters.set_ylim(bottom=0)
+    clusters.set_ylim(0, 1.1 * max(1, *(line["clusters"] for line in quality)))
     clusters.yaxis.set_major_locator(MaxNLocator(integer=True))
     noise.plot(eps, [100 * line["noise_share"] for line in quality], "o-", color=COLOURS[0], markersize=4)
     noise.set(title="Clips in no cluster", ylabel="share of the clips (%)", ylim=(0, 103))
