@@ -68,7 +68,7 @@ def seen(features: Tensor, nuisance: Tensor | None) -> Tensor:
 def cluster(config: Config, features: dict[str, Tensor], nuisance: Tensor | None = None) -> LabelSet:
     """The label stage on features y_s (N, D) of every scale, as a configuration says (METHOD 3 and Eq. 1)."""
     k1, k2 = config.cluster.neighbours(len(features["x"]))
-    refined = config.alr.enabled and config.asp
+    refined = config.alr.enabled and "ha" in config.scales
     return generate_labels(
         clustered(config, features, nuisance),
         tuple(F.normalize(seen(features[scale], nuisance), dim=1) for scale in ("x", "ha")) if refined else None,

@@ -59,7 +59,8 @@ def scatter(
         names: of the kinds, then of −1.
         hollow: outlines alone, to tell one meaning of the colours from another.
     """
-    size = float(np.clip(6000 / max(1, len(points)), 6, 34))
+    size = point_size(len(points))
+    line, edge = (0.7, 0.0) if size < 15 else (1.2, 0.5)  # where they are crowded, outlines would hide the colours
     for kind in np.unique(kinds):
         colour, marker = category(int(kind)) if kind >= 0 else (GREY, "x")
         filled: dict[str, Any] = {"facecolors": "none" if hollow else colour, "edgecolors": colour if hollow else INK}
@@ -72,12 +73,17 @@ def scatter(
             label=names[kind],
             rasterized=len(points) > 1000,  # a vector picture of more points is heavier than its pixels
             zorder=1 if kind < 0 else 2,
-            linewidths=1.3 if hollow and kind >= 0 else 0.5,
+            linewidths=line if hollow or kind < 0 else edge,
             **({"c": colour} if kind < 0 else filled),
         )
     axes.set(xticks=[], yticks=[])
     for side in ("top", "right", "bottom", "left"):
         axes.spines[side].set(visible=True, color=PALE)
+
+
+def point_size(points: int) -> float:
+    """Area of a marker in square points, smaller where there are many."""
+    return float(np.clip(6000 / max(1, points), 8, 34))
 
 
 def plain(name: str, most: int = 16) -> str:

@@ -116,6 +116,9 @@ def shade_warmup(axes: Axes, metrics: Metrics) -> None:
 def name_epochs(axes: Sequence[Axes]) -> None:
     """Label the epoch axes; labels of epochs are whole numbers."""
     for each in axes:
+        first, last = each.get_xlim()
+        if last - first < 2:  # a single epoch: room for one tick
+            each.set_xlim((first + last) / 2 - 1, (first + last) / 2 + 1)
         each.set_xlabel("epoch (grey: warm-up)")
         each.tick_params(labelbottom=True)
         each.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))

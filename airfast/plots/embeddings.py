@@ -10,7 +10,7 @@ from sklearn.manifold import TSNE
 
 from airfast.amdl import label_quality
 from airfast.data.source import Source
-from airfast.plots.canvas import new_figure, plain, run_target, save, scatter, styled
+from airfast.plots.canvas import new_figure, plain, point_size, run_target, save, scatter, styled
 from airfast.plots.run_features import RunFeatures, read_features
 
 MOST_POINTS = 4000
@@ -54,7 +54,9 @@ def draw_embeddings(features: dict[str, RunFeatures]) -> Figure:
         by_label |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     handles, labels = grid[0, 1].get_legend_handles_labels()
     by_label |= {label: handle for handle, label in zip(handles, labels, strict=True) if "noise" in label}
-    figure.legend(list(by_label.values()), list(by_label), loc="outside lower center", ncols=min(6, len(by_label)))
+    larger = (30 / point_size(len(index))) ** 0.5  # marks of a legend must be told apart, however small the points
+    names, columns = list(by_label), min(6, len(by_label))
+    figure.legend(list(by_label.values()), names, loc="outside lower center", ncols=columns, markerscale=larger)
     shown, total = len(drawn_clips(len(each.motion))), len(each.motion)
     which = f"{total} training clips" if shown == total else f"{shown} of {total} training clips, drawn evenly"
     figure.suptitle(f"t-SNE of the features that are clustered, {which} (axes have no unit)", fontsize=10)

@@ -75,11 +75,22 @@ def accuracy_by_eps(runs: Sequence[Path]) -> list[Accuracy]:
 @styled
 def draw_eps(quality: Sequence[dict[str, Any]], used: float, accuracies: Sequence[Accuracy]) -> Figure:
     """Clusters, noise and mutual information over eps; a fourth panel of accuracy where several runs are given."""
-    count = 4 if accuracies else 3
     figure = new_figure(8.6, 5.4) if accuracies else new_figure(9.6, 3.1)
-    panels = figure.subplots(*((2, 2) if accuracies else (1, 3))).ravel()[:count]
+    panels = list(figure.subplots(*((2, 2) if accuracies else (1, 3))).ravel())
+    draw_quality(panels[:3], quality)
+    for axes in panels[:3]:
+        axes.axvline(used, color=GREY, linestyle=":", linewidth=1.2)
+        axes.set_xlabel("eps (distance)")
+    if accuracies:
+        draw_accuracies(panels[3], accuracies)
+    figure.suptitle(f"The label stage over eps on the final features (dotted: {used:g}, as trained)", fontsize=10)
+    return figure
+
+
+def draw_quality(panels: Sequence[Axes], quality: Sequence[dict[str, Any]]) -> None:
+    """Clusters, noise share and adjusted mutual information, a panel each."""
     eps = [line["eps"] for line in quality]
-    clusters, noise, mutual = panels[:3]
+    clusters, noise, mutual = panels
     clusters.plot(eps, [line["clusters"] for line in quality], "o-", color=COLOURS[0], markersize=4)
     clusters.set(title="Clusters", ylabel="clusters")
     clusters.set_ylim(0, 1.1 * max(1, *(line["clusters"] for line in quality)))
@@ -94,15 +105,8 @@ def draw_eps(quality: Sequence[dict[str, Any]], used: float, accuracies: Sequenc
             mutual.plot(eps, [line[key] for line in quality], look, color=colour, markersize=4, label=label)
     mutual.set(title="Adjusted mutual information", ylabel="AMI (0: chance, 1: same)")
     mutual.set_ylim(min(-0.1, mutual.get_ylim()[0]), 1)
-    for axes in panels[:3]:
-        axes.axvline(used, color=GREY, linestyle=":", linewidth=1.2)
-        axes.set_xlabel("eps (distance)")
     if mutual.get_legend_handles_labels()[0]:
         mutual.legend(loc="upper left")
-    if accuracies:
-        draw_accuracies(panels[3], accuracies)
-    figure.suptitle(f"The label stage over eps on the final features (dotted: {used:g}, as trained)", fontsize=10)
-    return figure
 
 
 def draw_accuracies(axes: Axes, accuracies: Sequence[Accuracy]) -> None:
