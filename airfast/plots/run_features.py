@@ -1,6 +1,6 @@
 """The training clips of a run and what its encoder, and the same encoder untrained, make of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -76,7 +76,8 @@ def open_run_clips(run: Path, data: Source = None) -> tuple[DeployedEncoder, Mot
         raise InputError(f"{run}: trained on other clips than those of the set, the first: {strangers[0]}")
     if motion.layout.joints != encoder.layout.joints:
         raise InputError(f"{run}: trained on layout {encoder.layout.name}, the set has {motion.layout.name}")
-    return encoder, motion.select([place[name] for name in known["train"]])
+    clips = motion.select([place[name] for name in known["train"]])
+    return encoder, replace(clips, layout=encoder.layout)  # its body parts are those of the run
 
 
 def read_features(run: Path | str, data: Source = None, device: str = "auto") -> dict[str, RunFeatures]:
