@@ -76,7 +76,7 @@ def document(run: Path, config: Config, data: Source, device: str) -> str:
             "main",
             protocols.protocols(run, records),
             protocols.confusion(run, linear),
-            training.labels(run, metrics, config.train.warmup),
+            training.labels(run, metrics, config),
             clips.embeddings(features),
             training.losses(metrics),
             clips.clip(features),

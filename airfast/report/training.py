@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from airfast.config import Config
 from airfast.plots.curves import TERMS, draw_clusters, draw_losses
 from airfast.report.markup import Html, code, missing, paragraph, picture, section, table
 
@@ -19,11 +20,14 @@ COLUMNS = {
 ROWS = 12
 
 
-def labels(run: Path, metrics: Metrics, warmup: int) -> Html:
+def labels(run: Path, metrics: Metrics, config: Config) -> Html:
     """Curves and a table of label quality."""
     title = "Labels by epoch"
     lines = [line for line in metrics if "clusters" in line]
+    if not config.amdl or any("test" in line for line in metrics):  # only supervised runs log a test score
+        return section("labels", title, missing("This run makes no discrete labels: it learns by other means."))
     if not lines:
+        warmup = config.train.warmup
         why = f"Its {len(metrics)} epochs made no labels: they begin after {warmup} epochs of warm-up. "
         how = code(f"airfast pretrain … --out {run} --epochs {warmup + 20}")
         return section(
