@@ -1,6 +1,5 @@
 import base64
 import re
-import shutil
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 
@@ -118,7 +117,6 @@ def test_a_bare_run_says_what_it_lacks(walkers, tmp_path):
     assert "made no labels: they begin after 2 epochs of warm-up" in text
     assert "trained on a set in memory" in text
     assert "has not been measured yet" in text
-    shutil.rmtree(run / "labels")
     (run / "encoder.safetensors").unlink()
     (run / "metrics.jsonl").write_text("")
     text = read(build_report(run, device="cpu")).text
