@@ -10,7 +10,7 @@ from tests.reference.labels import agreement
 def part_features(encoder, whole, part):
     """y_HA (N, D) with every other part at its mean over all clips and frames; whole is (N, C, T, J)."""
     inputs = encoder.inputs
-    read = inputs.read(whole, "ha", inputs.modalities).double().numpy()  # (N, M, 3, T, P)
+    read = torch.stack(inputs.read(whole, "ha", inputs.modalities), dim=1).double().numpy()  # (N, M, 3, T, P)
     held = read.copy()
     for other in range(read.shape[-1]):
         if other != part:
