@@ -8,8 +8,10 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_mutual_info_score
 from torch import Tensor
+from torch.nn import functional as F
 
 from airfast.checkpoint import TrainingState
+from airfast.config import Config
 from airfast.data.motion import MotionSet
 from airfast.errors import InputError
 from airfast.labels import LabelSet, generate_labels
@@ -53,20 +55,25 @@ def centred(features: Tensor, nuisance: Tensor) -> Tensor:
     return features - (sums / count[:, None])[nuisance]
 
 
-def discrete_labels(state: TrainingState, features: dict[str, Tensor], nuisance: Tensor | None = None) -> EpochLabels:
-    """Cluster, refine, and restart the heads on the clusters (METHOD 3 and Eq. 1).
+def clustered(config: Config, features: dict[str, Tensor], nuisance: Tensor | None = None) -> Tensor:
+    """What the label stage clusters: the unit-norm y_s side by side, divided by √3 (or y_X alone), (N, D)."""
+    scales = config.scales if config.cluster.feature == "concat" else ("x",)
+    units = [F.normalize(seen(features[scale], nuisance).float(), dim=1) for scale in scales]
+    return torch.cat(units, dim=1).div(len(units) ** 0.5)
 
-    Args:
-        state: its heads and their optimiser state restart, unless fewer than two clusters were found.
-        features: y_s (N, D) of every scale, of all training clips.
-        nuisance: (N,) int64, what the label stage is to be blind to; None for nothing.
-    """
-    config = state.method.config
+
+def seen(features: Tensor, nuisance: Tensor | None) -> Tensor:
+    """Features (N, D) as the label stage sees them: centred by what it is to be blind to, if there is such."""
+    return features if nuisance is None else centred(features, nuisance)
+
+
+def cluster(config: Config, features: dict[str, Tensor], nuisance: Tensor | None = None) -> LabelSet:
+    """The label stage on features y_s (N, D) of every scale, as a configuration says (METHOD 3 and Eq. 1)."""
     k1, k2 = config.cluster.neighbours(len(features["x"]))
-    seen = features if nuisance is None else {scale: centred(each, nuisance) for scale, each in features.items()}
-    found = generate_labels(
-        state.method.clustered(seen),
-        (seen["x"], seen["ha"]) if config.alr.enabled and config.asp else None,
+    refined = config.alr.enabled and "ha" in config.scales
+    return generate_labels(
+        clustered(config, features, nuisance),
+        (seen(features["x"], nuisance), seen(features["ha"], nuisance)) if refined else None,
         metric=config.cluster.metric,
         eps=config.cluster.eps,
         min_samples=config.cluster.min_samples,
@@ -76,6 +83,18 @@ def discrete_labels(state: TrainingState, features: dict[str, Tensor], nuisance:
         dbscan=config.cluster.dbscan,
         backend=config.cluster.backend,
     )
+
+
+def discrete_labels(state: TrainingState, features: dict[str, Tensor], nuisance: Tensor | None = None) -> EpochLabels:
+    """Cluster, refine, and restart the heads on the clusters (METHOD 3 and Eq. 1).
+
+    Args:
+        state: its heads and their optimiser state restart, unless fewer than two clusters were found.
+        features: y_s (N, D) of every scale, of all training clips.
+        nuisance: (N,) int64, what the label stage is to be blind to; None for nothing.
+    """
+    config = state.method.config
+    found = cluster(config, features, nuisance)
     labels, clusters = found.labels, found.num_clusters
     if config.cluster.outliers == "singleton":
         noise = labels < 0
@@ -105,17 +124,19 @@ class LabelLog:
             self.known["ami_group"] = codes(motion.groups, device)
         self.before = before
 
-    def describe(self, labels: EpochLabels | None) -> dict[str, Any]:
+    def describe(self, found: LabelSet) -> dict[str, Any]:
         """Clusters, noise, agreement, what changed, and the adjusted mutual information with classes and groups."""
-        if labels is None:
-            return {}
-        found = labels.found
         before = {} if self.before is None else {"before": self.before}
         facts: dict[str, Any] = describe_frame(found.to_frame(**before))
         self.before = found.labels
         for name, known in self.known.items():
             facts[name] = adjusted_mutual_information(contingency(known, found.labels, found.num_clusters))
         return facts
+
+
+def label_quality(found: LabelSet, motion: MotionSet) -> dict[str, Any]:
+    """What the log says, of any labels of the clips of a set."""
+    return LabelLog(motion, found.labels.device).describe(found)
 
 
 def codes(names: Any, device: torch.device) -> Tensor:

@@ -7,10 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from airfast.errors import InputError
+from airfast.plot_commands import plot_app
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 data_app = typer.Typer(no_args_is_help=True, help="Prepare motion files and look at prepared sets.")
 app.add_typer(data_app, name="data")
+app.add_typer(plot_app, name="plot")
 
 Overrides = Annotated[list[str] | None, typer.Option("-o", "--override", help="key=value, e.g. alr.k=10")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
@@ -151,6 +153,21 @@ def evaluate(
 
     rows = probe(run, protocol, data, seeds, device)  # type: ignore[arg-type]
     show_evaluation(rows, f"{protocol} protocol, {run}")
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    out: Annotated[Path | None, typer.Option(help="An .html file; report.html in the run folder if not given.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Where the run's set is, if it has moved.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Put all that is known of a run on one HTML page that needs no network."""
+    from airfast.report.build import build_report
+    from airfast.screen import console
+
+    written = build_report(run, out, data, device)
+    console.print(f"written to {written}", highlight=False, soft_wrap=True)
 
 
 @app.command()
