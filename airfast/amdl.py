@@ -66,7 +66,7 @@ def discrete_labels(state: TrainingState, features: dict[str, Tensor], nuisance:
     unit = {scale: F.normalize(each, dim=1) for scale, each in seen.items()}
     found = generate_labels(
         state.method.clustered(seen),
-        (unit["x"], unit["ha"]) if config.alr.enabled and config.asp else None,
+        (unit["x"], unit[config.appendage]) if config.alr.enabled and config.appendage else None,
         metric=config.cluster.metric,
         eps=config.cluster.eps,
         min_samples=config.cluster.min_samples,

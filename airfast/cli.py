@@ -95,7 +95,7 @@ def pretrain(
     length = {} if epochs is None else {"train": {"epochs": epochs}}
     settings = load_config(chosen, config, tuple(override or ()), seed=seed, **length)
     run = out or Path("runs") / f"{directory.resolve().name if directory else 'walkers'}-{chosen}-seed{seed}"
-    announce(settings, run, device)
+    announce(settings, run, device, directory)
     with TrainingProgress(settings.train.epochs) as progress:
         train(directory, settings, run, device, resume, progress)
     show_quality(run, device)
@@ -104,17 +104,34 @@ def pretrain(
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    protocol: Annotated[str, typer.Option(help="linear or knn")] = "linear",
+    protocol: Annotated[str, typer.Option(help="linear, knn, finetune, semi or transfer")] = "linear",
     data: Annotated[Path | None, typer.Option(help="A prepared set; the run's own if not given.")] = None,
-    seeds: Annotated[int, typer.Option(help="Probes trained.")] = 5,
+    to: Annotated[Path | None, typer.Option(help="The prepared set that a transfer is fine-tuned on.")] = None,
+    fraction: Annotated[str, typer.Option(help="Shares of the labels, for semi.")] = "0.01,0.05,0.1,0.5",
+    split: Annotated[
+        str | None, typer.Option(help="random, subject or group: a new split for every seed; the run's if not given.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Repetitions of what is random.")] = 5,
     device: Device = "auto",
 ) -> None:
-    """Probe a run's frozen encoder beside its baselines."""
-    from airfast.evaluate.report import evaluate as probe
-    from airfast.screen import show_evaluation
+    """Evaluate a run's encoder by a protocol, beside its baselines."""
+    from airfast.evaluate.report import evaluate as measure
+    from airfast.evaluate.report import parse_fractions, target
+    from airfast.screen import counting, show_classes, show_evaluation
 
-    rows = probe(run, protocol, data, seeds, device)  # type: ignore[arg-type]
-    show_evaluation(rows, f"{protocol} protocol, {run}")
+    with counting("fine-tuning") as progress:
+        found = measure(
+            run,
+            protocol,  # type: ignore[arg-type]
+            target(protocol, data, to),
+            seeds,
+            device,
+            split,  # type: ignore[arg-type]
+            parse_fractions(fraction),
+            progress,
+        )
+    show_evaluation(found, f"{protocol} protocol, {run}" + (f", to {to}" if to else ""))
+    show_classes(found)
 
 
 @app.command()

@@ -45,7 +45,7 @@ def append_metrics(out: Path, metrics: dict[str, Any]) -> None:
 def write_split(out: Path, data: Source, motion: MotionSet, train: Indices, test: Indices) -> None:
     """Where the clips came from and which were on each side, so that no evaluation tests on what was trained on."""
     sides = {side: [motion.names[i] for i in index] for side, index in (("train", train), ("test", test))}
-    text = json.dumps({"data": describe_source(data), **sides}, indent=1)
+    text = json.dumps({"data": describe_source(data), "lacking": motion.info.get("lacking", []), **sides}, indent=1)
     (out / "split.json").write_text(text, encoding="utf-8")
 
 

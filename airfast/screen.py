@@ -12,10 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from airfast.config import Config
-from airfast.data.source import EMBEDDED
+from airfast.data.skeleton import canonical
+from airfast.data.source import EMBEDDED, open_motion
 from airfast.device import pick_device
 from airfast.errors import InputError
-from airfast.evaluate.report import Row, evaluate
+from airfast.evaluate.report import Evaluation, evaluate_frozen
+from airfast.evaluate.table import Row
 from airfast.labels import LabelSet
 from airfast.labels.backend import resolve
 from airfast.run_folder import read_split
@@ -61,16 +63,51 @@ def describe_epoch(metrics: dict[str, Any]) -> str:
     return f"{line}  {metrics['clusters']} clusters  noise {noise:.0%}  agreement {agreement:.2f}"
 
 
-def show_evaluation(rows: Sequence[Row], title: str) -> None:
-    """The table of an evaluation: accuracy, macro-F1 and balanced accuracy."""
-    table = Table(title=f"{title}: percent, mean ± sd over probes", title_justify="left", box=SIMPLE_HEAD)
-    for name in ("features", "probe"):
+def show_evaluation(found: Evaluation, title: str) -> None:
+    """The table of an evaluation: accuracy with its 95 % interval, macro-F1 and balanced accuracy; then its notes."""
+    spread = f", mean ± sd over seeds ({found.varies})" if found.varies else ""
+    console.print(f"{title}: percent{spread}", style="italic", highlight=False, soft_wrap=True)
+    shares = len({row.fraction for row in found.rows}) > 1
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("labels", "features", "probe")[0 if shares else 1 :]:
         table.add_column(name, no_wrap=True)
-    for name in ("accuracy", "macro-F1", "balanced"):
+    for name in ("accuracy", "95 %", "macro-F1", "balanced"):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in rows:
+    for row in found.rows:
         figures = [f"{each} ± {sd}" if len(row.scores) > 1 else each for each, sd in percentages(row)]
-        table.add_row(row.features, row.probe, *figures)
+        if shares:  # one column more, and still a table of 80 characters
+            figures[1:] = [each for each, _ in percentages(row)[1:]]
+        named = [f"{100 * (row.fraction or 1):g} %", row.features, row.probe]
+        table.add_row(*named[0 if shares else 1 :], figures[0], interval(row), *figures[1:])
+    console.print(table)
+    for note in found.notes:
+        console.print(f"note: {note}", highlight=False, soft_wrap=True)
+
+
+def interval(row: Row) -> str:
+    """The 95 % interval of the mean accuracy in percent, within 0 and 100; nothing for a single score."""
+    half = row.half_width("accuracy")
+    if half is None:
+        return ""
+    low, high = (min(max(100 * (row.mean("accuracy") + side * half), 0), 100) for side in (-1, 1))
+    return f"{low:.1f}–{high:.1f}"
+
+
+def show_classes(found: Evaluation) -> None:
+    """What the last epoch of the pre-trained encoder makes of every class, and the classes it takes it for."""
+    row = [each for each in found.rows if each.features == "pre-trained" and "best" not in each.probe][-1]
+    share = f" on {100 * row.fraction:g} % of the labels" if row.fraction else ""
+    console.print(f"pre-trained, {row.probe}{share}, by class", style="italic", highlight=False)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("class", no_wrap=True)
+    for name in ("recall %", "right", "test clips"):
+        table.add_column(name, justify="right")
+    table.add_column("taken for")
+    for index, (name, recall) in enumerate(zip(found.classes, row.recall(), strict=True)):
+        said = row.confusion()[index]
+        wrong = [other for other in said.argsort(kind="stable")[::-1] if other != index and said[other]][:2]
+        taken = ", ".join(f"{found.classes[other]} {said[other]}" for other in wrong)
+        table.add_row(name, f"{100 * recall:.1f}" if said.sum() else "–", str(said[index]), str(said.sum()), taken)
     console.print(table)
 
 
@@ -110,23 +147,27 @@ def show_skipped(skipped: Sequence[tuple[str, str]]) -> None:
         console.print(f"[yellow]skipped[/] {name}: {reason}", highlight=False, soft_wrap=True)
 
 
-def announce(config: Config, run: Path, device: str) -> None:
-    """What is about to run, where, and which label backend was chosen and why."""
+def announce(config: Config, run: Path, device: str, data: Path | None) -> None:
+    """What is about to run, where, which label backend was chosen and why, and the joints that the set lacks."""
     place = pick_device(device)
     backend, reason = resolve(config.cluster.backend, place)
     console.print(f"preset {config.preset}, {config.train.epochs} epochs on {place.type}, into {run}", highlight=False)
     console.print(f"labels: {backend.name} ({reason})", highlight=False)
+    if config.inputs.joints == "canonical":
+        lacking = canonical(open_motion(data)).info.get("lacking", [])
+        filled = f"; {', '.join(lacking)} are lacking: placed between or on their neighbours" if lacking else ""
+        console.print(f"joints: canonical{filled}", highlight=False, soft_wrap=True)
 
 
 def show_quality(run: Path, device: str) -> None:
     """Both protocols on the run's own test clips; a set without labels is said to have none."""
     try:
-        rows = evaluate(run, "linear", device=device) + evaluate(run, "knn", device=device)[1:]
+        found = evaluate_frozen(run, device)
     except InputError as error:
         console.print(f"not evaluated: {error}", highlight=False, soft_wrap=True)
         return
     synthetic = ", synthetic data" if read_split(run)["data"] == EMBEDDED else ""
-    show_evaluation(rows, f"frozen features on the test clips of {run}{synthetic}")
+    show_evaluation(found, f"frozen features on the test clips of {run}{synthetic}")
 
 
 def show_facts(facts: dict[str, str]) -> None:
