@@ -135,6 +135,36 @@ def evaluate(
 
 
 @app.command()
+def ablate(
+    directory: Annotated[Path, typer.Argument(help="A prepared set with labels.")],
+    tables: Annotated[str, typer.Option(help="Of iv, v, eps (Fig. 5), parts (Fig. 6), alr-k.")] = "iv,v,eps,parts",
+    seeds: Annotated[int, typer.Option(help="Of split, weights and views; the same for every row.")] = 3,
+    epochs: Annotated[int | None, typer.Option(help="Instead of the preset's; the warm-up is scaled.")] = None,
+    preset: Annotated[str, typer.Option(help="demo, small, paper or paper-parity")] = "small",
+    out: Annotated[Path, typer.Option(help="Folder of tables, plots and runs; goes on with what is there.")] = Path(
+        "ablation"
+    ),
+    jobs: Annotated[int | None, typer.Option(help="Runs at a time; one a core up to 4, one on CUDA.")] = None,
+    device: Device = "auto",
+    override: Overrides = None,
+) -> None:
+    """Make the paper's ablations: a table and a plot each, from runs that are made once and can be resumed."""
+    from airfast.ablate import ablate as study
+    from airfast.ablate_report import write_study
+    from airfast.device import pick_workers
+    from airfast.screen import SweepProgress, show_study
+
+    workers = pick_workers(device) if jobs is None else jobs
+    with SweepProgress() as progress:
+        records = study(directory, out, tables, seeds, preset, epochs, tuple(override or ()), workers, device, progress)
+    for record in records:
+        write_study(record, out)
+        show_study(record, out)
+    if any(record["failed"] for record in records):
+        raise typer.Exit(1)
+
+
+@app.command()
 def label(
     features: Annotated[Path, typer.Argument(help=".npy, .npz, .safetensors or .parquet, one row a sample.")],
     view: Annotated[Path | None, typer.Option(help="A second view: agreement of its neighbours (Eq. 1).")] = None,

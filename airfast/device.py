@@ -1,5 +1,6 @@
 """Where a run computes, and how long its stages take there."""
 
+import os
 import time
 
 import torch
@@ -16,6 +17,11 @@ def pick_device(name: str) -> torch.device:
     if name not in ("cpu", "cuda"):
         raise InputError(f"--device {name}: expected auto, cpu or cuda")
     return torch.device(name)
+
+
+def pick_workers(device: str) -> int:
+    """Training processes at a time: one on a CUDA device, one a core (and at most 4, for the memory) elsewhere."""
+    return 1 if pick_device(device).type == "cuda" else min(4, len(os.sched_getaffinity(0)))
 
 
 class Stopwatch:

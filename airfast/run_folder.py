@@ -65,3 +65,11 @@ def read_split(run: Path) -> dict[str, Any]:
     except (OSError, json.JSONDecodeError) as error:
         raise InputError(f"{run / 'split.json'}: cannot be read ({error})") from None
     return known
+
+
+def describe_folder(run: Path) -> tuple[str, str | None] | None:
+    """Configuration (YAML) and set of the run that a folder holds; None for a folder that holds none."""
+    settings, split = run / "config.yaml", run / "split.json"
+    if not (settings.exists() and split.exists()):
+        return None
+    return settings.read_text(encoding="utf-8"), read_split(run)["data"]

@@ -1,7 +1,9 @@
 """What the command shows: tables, the training progress line, numbers a person can read."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from airfast.ablate_report import table as study_table
 from airfast.config import Config
 from airfast.data.skeleton import canonical
 from airfast.data.source import EMBEDDED, open_motion
@@ -21,6 +24,7 @@ from airfast.evaluate.table import Row
 from airfast.labels import LabelSet
 from airfast.labels.backend import resolve
 from airfast.run_folder import read_split
+from airfast.sweep import SweepState
 
 console = Console()
 
@@ -52,6 +56,63 @@ class TrainingProgress:
         self.progress.update(self.task, completed=metrics["epoch"], description=line)
         if not console.is_terminal and (metrics["epoch"] % 10 == 0 or metrics["epoch"] in (1, self.epochs)):
             console.print(f"epoch {metrics['epoch']}/{self.epochs}  {line}", highlight=False)
+
+
+class SweepProgress:
+    """A progress bar of a sweep's epochs with its runs and the time left; off a terminal, a line for every event."""
+
+    def __init__(self) -> None:
+        columns = (
+            BarColumn(20),
+            MofNCompleteColumn(),
+            TextColumn("epochs  {task.description}"),
+            TextColumn("{task.fields[left]}"),
+        )
+        self.progress = Progress(*columns, console=console, disable=not console.is_terminal)
+        self.start: tuple[float, int] | None = None
+
+    def __enter__(self) -> "SweepProgress":
+        self.task = self.progress.add_task("starting", total=None, left="")
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def __call__(self, state: SweepState) -> None:
+        """Show how far the sweep is."""
+        self.start = self.start or (time.monotonic(), state.epochs)
+        left = self.left(state)
+        for line in state.news:
+            console.print(f"{state.runs}/{state.runs_in_all} runs  {line}{left}", highlight=False, soft_wrap=True)
+        what = f"{state.runs}/{state.runs_in_all} runs"
+        self.progress.update(self.task, completed=state.epochs, total=state.epochs_in_all, description=what, left=left)
+
+    def left(self, state: SweepState) -> str:
+        """The time left at the pace of the epochs since this sweep started; nothing before there is a pace."""
+        assert self.start
+        since, before = self.start
+        done = state.epochs - before
+        if not done or state.epochs == state.epochs_in_all:
+            return ""
+        seconds = (time.monotonic() - since) / done * (state.epochs_in_all - state.epochs)
+        return f"  {timedelta(seconds=round(seconds))} left"
+
+
+def show_study(record: dict[str, Any], out: Path) -> None:
+    """The table of an ablation, and where it was written."""
+    head, rows = study_table(record)
+    table = Table(title=record["title"], title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for index, name in enumerate(head[:5]):  # the file has the rest
+        table.add_column(name, justify="right" if index else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row[:5])
+    console.print(table)
+    for line in record["failed"]:
+        console.print(f"[red]failed[/] {line}", highlight=False, soft_wrap=True)
+    console.print(f"written to {out / record['file']}.md, .json, .png", highlight=False, soft_wrap=True)
 
 
 def describe_epoch(metrics: dict[str, Any]) -> str:
