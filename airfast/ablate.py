@@ -158,7 +158,7 @@ def ablate(
     if seeds < 1 or workers < 1:
         raise InputError(f"--seeds {seeds}, --jobs {workers}: expected at least 1")
     base = base_config(preset, epochs, overrides)
-    check_set(data, base)
+    name = check_set(data, base)
     plan = {
         (study.file, variant.name, seed): job_of(out, base, preset, overrides, variant, seed)
         for seed in range(seeds)  # seed by seed: whoever stops early has whole tables of fewer seeds
@@ -167,7 +167,7 @@ def ablate(
     }
     jobs = list({job.name: job for job in plan.values()}.values())
     failed = run_sweep(data, jobs, workers, device, report)
-    return [collect(study, seeds, plan, failed) for study in studies]
+    return [{"set": name, **collect(study, seeds, plan, failed)} for study in studies]
 
 
 def parse_tables(tables: str) -> list[Study]:
@@ -189,12 +189,13 @@ def base_config(preset: str, epochs: int | None, overrides: tuple[str, ...]) -> 
     return load_config(preset, overrides=(*overrides, f"train.epochs={epochs}", f"train.warmup={warmup}"))
 
 
-def check_set(data: Path, config: Config) -> None:
-    """Raise InputError, before any run is made, where there would be nothing to test on."""
+def check_set(data: Path, config: Config) -> str:
+    """The set's name; InputError, before any run is made, where there would be nothing to test on."""
     motion = MotionSet.load(data)
     _, test = choose_split(motion, config)
     if not len(test):
         raise InputError(f"{data}: no labelled clips to test on (split.kind={config.split.kind})")
+    return str(motion.info.get("name") or data.resolve().name)
 
 
 def job_of(out: Path, base: Config, preset: str, overrides: tuple[str, ...], variant: Variant, seed: int) -> Job:

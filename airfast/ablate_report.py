@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -104,7 +103,7 @@ def markdown(record: Record) -> str:
         f"Preset {config['preset']}, hidden {config['model']['hidden']}, {config['train']['epochs']} epochs of which "
         f"{config['train']['warmup']} warm-up, cluster.centre={config['cluster']['centre']}."
     )
-    lines = [f"# {record['title']}", "", made, "", settings, ""]
+    lines = [f"# {record['title']} ({record['set']})", "", made, "", settings, ""]
     lines += [f"| {' | '.join(head)} |", "|---|" + "--:|" * (len(head) - 1)]
     lines += [f"| {' | '.join(row)} |" for row in rows]
     lines += ["", *(f"- {note}" for note in record["notes"]), *(f"- failed: {line}" for line in record["failed"])]
@@ -113,7 +112,6 @@ def markdown(record: Record) -> str:
 
 def figure(record: Record) -> Figure:
     """Accuracy of every row: means with sd, every seed as a small mark, baselines as lines across."""
-    matplotlib.rcParams["svg.hashsalt"] = "airfast"
     page = Figure(figsize=(7.2, 4.6), layout="constrained")
     axes = page.subplots()
     names = [row["name"] for row in record["rows"]]
@@ -131,7 +129,7 @@ def figure(record: Record) -> Figure:
     axes.set_xlim(min(places) - 0.5 * step, max(places) + 0.5 * step)
     axes.set_xlabel(record["axis"])
     axes.set_ylabel("accuracy on test clips (%)")
-    axes.set_title(record["title"], fontsize=11)
+    axes.set_title(f"{record['title']} ({record['set']})", fontsize=11)
     axes.grid(axis="y", color="0.9", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     page.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
@@ -149,7 +147,7 @@ def draw_probe(axes: Axes, record: Record, probe: str, places: Sequence[float]) 
         means,
         yerr=spread,
         marker=marker,
-        linestyle=line,
+        linestyle=line if record["numeric"] else "",
         color=colour,
         markersize=6,
         linewidth=1.3,

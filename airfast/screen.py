@@ -105,10 +105,11 @@ def show_study(record: dict[str, Any], out: Path) -> None:
     """The table of an ablation, and where it was written."""
     head, rows = study_table(record)
     table = Table(title=record["title"], title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for index, name in enumerate(head[:5]):  # the file has the rest
-        table.add_column(name, justify="right" if index else "left", no_wrap=True)
+    shown = [index for index, name in enumerate(head) if index < 3 or name == "1-NN"]  # the file has the rest
+    for index in shown:
+        table.add_column(head[index], justify="right" if index else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*row[:5])
+        table.add_row(*(row[index] for index in shown))
     console.print(table)
     for line in record["failed"]:
         console.print(f"[red]failed[/] {line}", highlight=False, soft_wrap=True)

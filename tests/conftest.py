@@ -1,9 +1,13 @@
 """Small data sets that several rooms are tested on."""
 
+import dataclasses
+
+import numpy as np
 import pytest
 
 from airfast.config import load_config
 from airfast.data.synthetic import synthetic_walkers
+from airfast.skeletons.layout import load_layout
 
 # The smallest network and schedule that still pass through every stage: warm-up, labels, refinement, a saved state.
 TINY = (
@@ -29,3 +33,13 @@ def walkers():
 def tiny():
     """A function from overrides to a tiny configuration."""
     return lambda *overrides: load_config("demo", overrides=(*TINY, *overrides))
+
+
+def on_layout(motion, name):
+    """A canonical set as a sensor of another layout would see it: joints by name, the rest on their parents."""
+    layout = load_layout(name)
+    source = [motion.layout.joints.index(each) if each else -1 for each in layout.canonical]
+    for joint, parent in enumerate(layout.parents):
+        source[joint] = source[parent] if source[joint] < 0 else source[joint]
+    positions = np.ascontiguousarray(motion.positions[:, source])
+    return dataclasses.replace(motion, positions=positions, layout=layout)
