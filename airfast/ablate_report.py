@@ -116,7 +116,7 @@ def figure(record: Record) -> Figure:
     axes = page.subplots()
     names = [row["name"] for row in record["rows"]]
     places = [float(name) for name in names] if record["numeric"] else [float(index) for index in range(len(names))]
-    step = min(np.diff(places))
+    step = min(np.diff(places), default=1.0)
     for index, probe in enumerate(PROBES):
         shifted = [place + (index - 1) * 0.12 * step for place in places]
         draw_probe(axes, record, probe, shifted)

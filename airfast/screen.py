@@ -130,14 +130,14 @@ def show_evaluation(found: Evaluation, title: str) -> None:
     spread = f", mean ± sd over seeds ({found.varies})" if found.varies else ""
     console.print(f"{title}: percent{spread}", style="italic", highlight=False, soft_wrap=True)
     shares = len({row.fraction for row in found.rows}) > 1
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False)  # the widest table just fits 80 characters
     for name in ("labels", "features", "probe")[0 if shares else 1 :]:
         table.add_column(name, no_wrap=True)
     for name in ("accuracy", "95 %", "macro-F1", "balanced"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in found.rows:
         figures = [f"{each} ± {sd}" if len(row.scores) > 1 else each for each, sd in percentages(row)]
-        if shares:  # one column more, and still a table of 80 characters
+        if shares:
             figures[1:] = [each for each, _ in percentages(row)[1:]]
         named = [f"{100 * (row.fraction or 1):g} %", row.features, row.probe]
         table.add_row(*named[0 if shares else 1 :], figures[0], interval(row), *figures[1:])
@@ -152,7 +152,7 @@ def interval(row: Row) -> str:
     if half is None:
         return ""
     low, high = (min(max(100 * (row.mean("accuracy") + side * half), 0), 100) for side in (-1, 1))
-    return f"{low:.1f}–{high:.1f}"
+    return f"({low:.1f}–{high:.1f})"
 
 
 def show_classes(found: Evaluation) -> None:

@@ -106,6 +106,8 @@ def open_for(run: Path, encoder: DeployedEncoder, known: dict[str, Any], data: S
 def joint_notes(motion: MotionSet, known: dict[str, Any]) -> tuple[str, ...]:
     """A line for each of the two sets, of pre-training and of evaluation, that lacks canonical joints."""
     lacking = {"set": motion.info.get("lacking", []), "set of pre-training": known.get("lacking", [])}
+    if lacking["set"] == lacking["set of pre-training"]:
+        del lacking["set of pre-training"]
     return tuple(
         f"the {which} lacks {', '.join(joints)}: placed between or on their neighbours"
         for which, joints in lacking.items()
