@@ -64,6 +64,8 @@ def pretrain(
     Source: Algorithm 1; METHOD 3 to 6.
     """
     out = Path(out)
+    if config.method not in ("air", "umurl"):
+        raise InputError(f"method={config.method} learns from labels: airfast train-supervised --model {config.method}")
     place = pick_device(device)
     motion = as_configured(open_motion(data), config)
     train, test = choose_split(motion, config)

@@ -119,8 +119,10 @@ def show_study(record: dict[str, Any], out: Path) -> None:
 def describe_epoch(metrics: dict[str, Any]) -> str:
     """One line of an epoch's metrics."""
     line = f"loss {metrics['loss']:.2f}"
+    if "test" in metrics:
+        return f"{line}  accuracy {metrics['accuracy']:.0%} training, {metrics['test']['accuracy']:.0%} test"
     if "clusters" not in metrics:
-        return f"{line}  warm-up"
+        return f"{line}  alignment alone"
     noise, agreement = metrics["noise_share"], metrics["mean_agreement"]
     return f"{line}  {metrics['clusters']} clusters  noise {noise:.0%}  agreement {agreement:.2f}"
 
@@ -199,8 +201,8 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar for work that is told as (done, in all)."""
     columns = (TextColumn(what), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task(what)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+        task = progress.add_task(what, visible=False)  # until there is something to count
+        yield lambda done, total: progress.update(task, completed=done, total=total, visible=True)
 
 
 def show_skipped(skipped: Sequence[tuple[str, str]]) -> None:
@@ -213,12 +215,21 @@ def announce(config: Config, run: Path, device: str, data: Path | None) -> None:
     """What is about to run, where, which label backend was chosen and why, and the joints that the set lacks."""
     place = pick_device(device)
     backend, reason = resolve(config.cluster.backend, place)
-    console.print(f"preset {config.preset}, {config.train.epochs} epochs on {place.type}, into {run}", highlight=False)
-    console.print(f"labels: {backend.name} ({reason})", highlight=False)
+    what = f"preset {config.preset}" if config.method == "air" else f"{config.method}, preset {config.preset}"
+    console.print(f"{what}, {config.train.epochs} epochs on {place.type}, into {run}", highlight=False)
+    labels = f"{backend.name} ({reason})" if config.amdl else "none, the views are aligned and nothing else"
+    console.print(f"labels: {labels}", highlight=False)
     if config.inputs.joints == "canonical":
         lacking = canonical(open_motion(data)).info.get("lacking", [])
         filled = f"; {', '.join(lacking)} are lacking: placed between or on their neighbours" if lacking else ""
         console.print(f"joints: canonical{filled}", highlight=False, soft_wrap=True)
+
+
+def announce_supervised(config: Config, run: Path, device: str) -> None:
+    """What is about to learn from labels, on which modalities, and where."""
+    place = pick_device(device)
+    what = f"{config.method} on {', '.join(config.modalities)}"
+    console.print(f"{what}, with labels, {config.train.epochs} epochs on {place.type}, into {run}", highlight=False)
 
 
 def show_quality(run: Path, device: str) -> None:
