@@ -96,7 +96,7 @@ STUDIES = {
     "parts": Study(
         "fig-6",
         "Fig. 6: what refines the labels",
-        "parts of LA and HA",
+        "parts that refine",
         (
             Variant("no refinement", ("asp=both", "partition=appendages", "amdl=true", "alr.enabled=false")),
             Variant("equal", ("asp=both", "partition=equal", "amdl=true", "alr.enabled=true")),

@@ -141,11 +141,12 @@ def draw_probe(axes: Axes, record: Record, probe: str, places: Sequence[float]) 
     marker, line, colour = MARKS[probe]
     found = [values(row["seeds"], f"{probe} accuracy") for row in record["rows"]]
     means = [float(np.mean(each)) if each else math.nan for each in found]
+    repeated = any(len(each) > 1 for each in found)
     spread = [float(np.std(each, ddof=1)) if len(each) > 1 else 0.0 for each in found]
     axes.errorbar(
         places,
         means,
-        yerr=spread,
+        yerr=spread if repeated else None,
         marker=marker,
         linestyle=line if record["numeric"] else "",
         color=colour,
@@ -153,7 +154,7 @@ def draw_probe(axes: Axes, record: Record, probe: str, places: Sequence[float]) 
         linewidth=1.3,
         elinewidth=0.9,
         capsize=3,
-        label=f"{probe} (mean ± sd)",
+        label=f"{probe} (mean ± sd)" if repeated else probe,
     )
     for place, each in zip(places, found, strict=True):
         axes.plot([place] * len(each), each, marker, color=colour, markersize=3, markerfacecolor="none", linestyle="")
