@@ -55,7 +55,6 @@ class SweepState:
     Attributes:
         epochs, epochs_in_all: epochs done, of finished runs too, and to do.
         runs, runs_in_all: runs finished and wanted.
-        running: names of the runs at work.
         news: what happened since the last call: runs finished, killed, failed.
     """
 
@@ -63,7 +62,6 @@ class SweepState:
     epochs_in_all: int
     runs: int
     runs_in_all: int
-    running: tuple[str, ...]
     news: tuple[str, ...]
 
 
@@ -101,10 +99,10 @@ def run_sweep(
                 job = queue.popleft()
                 running[job] = start(data, job, workers, device, lock)
             news = [line for job in list(running) for line in reap(job, running, queue, lives, failed)]
-            report(state_of(jobs, running, news))
+            report(state_of(jobs, news))
             if running:
                 time.sleep(POLL_SECONDS)
-    report(state_of(jobs, running, []))
+    report(state_of(jobs, []))
     return failed
 
 
@@ -166,14 +164,13 @@ def reap(
         yield f"failed {line}"
 
 
-def state_of(jobs: Sequence[Job], running: dict[Job, "subprocess.Popen[bytes]"], news: list[str]) -> SweepState:
+def state_of(jobs: Sequence[Job], news: list[str]) -> SweepState:
     """How far the runs are."""
     return SweepState(
         epochs=sum(job.epochs_done() for job in jobs),
         epochs_in_all=sum(job.config.train.epochs for job in jobs),
         runs=sum(job.finished() for job in jobs),
         runs_in_all=len(jobs),
-        running=tuple(job.name for job in running),
         news=tuple(news),
     )
 
