@@ -211,17 +211,20 @@ def label(
     k2: Annotated[int, typer.Option(help="Neighbours of the local query expansion, itself included.")] = 6,
     agreement_k: Annotated[int, typer.Option(help="Neighbours compared by Eq. 1, itself excluded.")] = 20,
     knn: Annotated[str, typer.Option(help="exact, hnsw or ivf")] = "exact",
+    dbscan: Annotated[str, typer.Option(help="On a GPU: auto, cuml or graph; same labels.")] = "auto",
     backend: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     memory_mb: Annotated[int | None, typer.Option(help="Bound of the working memory, MB.")] = None,
     out: Annotated[Path, typer.Option(help="Parquet file.")] = Path("labels.parquet"),
 ) -> None:
     """Cluster features into discrete labels: kNN, k-reciprocal Jaccard, DBSCAN, agreement."""
     from airfast.labels import generate_labels, load_features
-    from airfast.screen import show_labels
+    from airfast.screen import announce_compilation, show_labels
 
+    first, second = load_features(features), None if view is None else load_features(view)
+    announce_compilation()
     found = generate_labels(
-        load_features(features),
-        None if view is None else load_features(view),
+        first,
+        second,
         metric=metric,
         eps=eps,
         min_samples=min_samples,
@@ -229,6 +232,7 @@ def label(
         k2=k2,
         agreement_k=agreement_k,
         knn=knn,
+        dbscan=dbscan,
         backend=backend,
         memory_mb=memory_mb,
     )

@@ -4,6 +4,9 @@ import json
 from pathlib import Path
 from typing import Any, Protocol
 
+import pandas as pd
+import torch
+
 from airfast.checkpoint import STATE
 from airfast.config import Config
 from airfast.data.motion import MotionSet
@@ -62,6 +65,14 @@ def save_labels(out: Path, motion: MotionSet, labels: LabelSet, epoch: int) -> N
     frame["sample"] = list(motion.names)
     (out / "labels").mkdir(exist_ok=True)
     frame.to_parquet(out / "labels" / f"epoch_{epoch:04d}.parquet", index=False)
+
+
+def last_labels(out: Path, epochs: int, device: torch.device) -> torch.Tensor | None:
+    """The labels (N,) that the epoch before has left, for a run that goes on; None where it has left none."""
+    path = out / "labels" / f"epoch_{epochs:04d}.parquet"
+    if not path.is_file():
+        return None
+    return torch.from_numpy(pd.read_parquet(path, columns=["label"])["label"].to_numpy(copy=True)).to(device)
 
 
 def read_split(run: Path) -> dict[str, Any]:
