@@ -70,10 +70,10 @@ def seen(features: Tensor, nuisance: Tensor | None) -> Tensor:
 def cluster(config: Config, features: dict[str, Tensor], nuisance: Tensor | None = None) -> LabelSet:
     """The label stage on features y_s (N, D) of every scale, as a configuration says (METHOD 3 and Eq. 1)."""
     k1, k2 = config.cluster.neighbours(len(features["x"]))
-    refined = config.alr.enabled and "ha" in config.scales
+    appendage = config.appendage if config.alr.enabled else None
     return generate_labels(
         clustered(config, features, nuisance),
-        (seen(features["x"], nuisance), seen(features["ha"], nuisance)) if refined else None,
+        (seen(features["x"], nuisance), seen(features[appendage], nuisance)) if appendage else None,
         metric=config.cluster.metric,
         eps=config.cluster.eps,
         min_samples=config.cluster.min_samples,

@@ -98,7 +98,7 @@ def pretrain(
     settings = load_config(chosen, config, tuple(override or ()), **given(seed, epochs, method))
     kind = chosen if settings.method == "air" else f"{chosen}-{settings.method}"
     run = out or Path("runs") / f"{directory.resolve().name if directory else 'walkers'}-{kind}-seed{seed}"
-    announce(settings, run, device)
+    announce(settings, run, device, directory)
     with TrainingProgress(settings.train.epochs) as progress:
         train(directory, settings, run, device, resume, progress)
     show_quality(run, device)
@@ -129,8 +129,8 @@ def train_supervised(
     run = out or Path("runs") / f"{name}-supervised-{model}-seed{seed}"
     announce_supervised(settings, run, device)
     with TrainingProgress(settings.train.epochs) as progress:
-        rows = train(directory, settings, run, device, resume, progress)
-    show_evaluation(rows, f"trained with labels, test clips of {run}")
+        found = train(directory, settings, run, device, resume, progress)
+    show_evaluation(found, f"trained with labels, test clips of {run}")
 
 
 def given(seed: int, epochs: int | None, method: str | None) -> dict[str, Any]:
@@ -142,17 +142,64 @@ def given(seed: int, epochs: int | None, method: str | None) -> dict[str, Any]:
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    protocol: Annotated[str, typer.Option(help="linear or knn")] = "linear",
+    protocol: Annotated[str, typer.Option(help="linear, knn, finetune, semi or transfer")] = "linear",
     data: Annotated[Path | None, typer.Option(help="A prepared set; the run's own if not given.")] = None,
-    seeds: Annotated[int, typer.Option(help="Probes trained.")] = 5,
+    to: Annotated[Path | None, typer.Option(help="The prepared set that a transfer is fine-tuned on.")] = None,
+    fraction: Annotated[str, typer.Option(help="Shares of the labels, for semi.")] = "0.01,0.05,0.1,0.5",
+    split: Annotated[
+        str | None, typer.Option(help="random, subject or group: a new split for every seed; the run's if not given.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Repetitions of what is random.")] = 5,
     device: Device = "auto",
 ) -> None:
-    """Probe a run's frozen encoder beside its baselines."""
-    from airfast.evaluate.report import evaluate as probe
-    from airfast.screen import show_evaluation
+    """Evaluate a run's encoder by a protocol, beside its baselines."""
+    from airfast.evaluate.report import evaluate as measure
+    from airfast.evaluate.report import parse_fractions, target
+    from airfast.screen import counting, show_classes, show_evaluation
 
-    rows = probe(run, protocol, data, seeds, device)  # type: ignore[arg-type]
-    show_evaluation(rows, f"{protocol} protocol, {run}")
+    with counting("fine-tuning") as progress:
+        found = measure(
+            run,
+            protocol,  # type: ignore[arg-type]
+            target(protocol, data, to),
+            seeds,
+            device,
+            split,  # type: ignore[arg-type]
+            parse_fractions(fraction),
+            progress,
+        )
+    show_evaluation(found, f"{protocol} protocol, {run}" + (f", to {to}" if to else ""))
+    show_classes(found)
+
+
+@app.command()
+def ablate(
+    directory: Annotated[Path, typer.Argument(help="A prepared set with labels.")],
+    tables: Annotated[str, typer.Option(help="Of iv, v, eps (Fig. 5), parts (Fig. 6), alr-k.")] = "iv,v,eps,parts",
+    seeds: Annotated[int, typer.Option(help="Of split, weights and views; the same for every row.")] = 3,
+    epochs: Annotated[int | None, typer.Option(help="Instead of the preset's; the warm-up is scaled.")] = None,
+    preset: Annotated[str, typer.Option(help="demo, small, paper or paper-parity")] = "small",
+    out: Annotated[Path, typer.Option(help="Folder of tables, plots and runs; goes on with what is there.")] = Path(
+        "ablation"
+    ),
+    jobs: Annotated[int | None, typer.Option(help="Runs at a time; one a core up to 4, one on CUDA.")] = None,
+    device: Device = "auto",
+    override: Overrides = None,
+) -> None:
+    """Make the paper's ablations: a table and a plot each, from runs that are made once and can be resumed."""
+    from airfast.ablate import ablate as study
+    from airfast.ablate_report import write_study
+    from airfast.device import pick_workers
+    from airfast.screen import SweepProgress, show_study
+
+    workers = pick_workers(device) if jobs is None else jobs
+    with SweepProgress() as progress:
+        records = study(directory, out, tables, seeds, preset, epochs, tuple(override or ()), workers, device, progress)
+    for record in records:
+        write_study(record, out)
+        show_study(record, out)
+    if any(record["failed"] for record in records):
+        raise typer.Exit(1)
 
 
 @app.command()

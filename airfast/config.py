@@ -26,6 +26,7 @@ class Inputs(Section):
     """How clips become tensors (METHOD 8). ``inputs=paper`` sets all of it to the letter of the paper."""
 
     frames: int = Field(32, ge=2, description="T, frames a clip is resampled to")
+    joints: Literal["native", "canonical"] = Field("native", description="canonical: 24 joints, for transfer")
     facing: Literal["clip", "none"] = Field("clip", description="turn each clip until its mean shoulder line is on x")
     velocity: Literal["true", "resampled"] = Field("true", description="motion in m/s, or x[t+1] − x[t] once resampled")
     standardise: bool = Field(True, description="per-coordinate mean 0 and sd 1 over the training clips")
@@ -115,7 +116,12 @@ class Config(Section):
     seed: int = Field(0, ge=0)
     method: Method = "air"
     modalities: tuple[Modality, ...] = Field(("joint", "bone", "motion"), min_length=1)
-    asp: bool = Field(True, description="part skeletons LA and HA; without them only X is aligned and clustered")
+    asp: Literal["both", "la", "ha", "none"] = Field(
+        "both", description="part skeletons that are read; without any, X alone is aligned and clustered"
+    )
+    partition: Literal["appendages", "equal"] = Field(
+        "appendages", description="what LA and HA are: body parts, or equal runs of joints (Fig. 6)"
+    )
     amdl: bool = Field(True, description="discrete labels; without them alignment alone")
     inputs: Inputs = Inputs()
     model: Model = Model()
@@ -131,15 +137,20 @@ class Config(Section):
         named = {"paper": PAPER_INPUTS, "default": Inputs()}
         return named.get(value, value) if isinstance(value, str) else value
 
+    @field_validator("asp", mode="before")
+    @classmethod
+    def _switched(cls, value: Any) -> Any:
+        return ("none", "both")[value] if isinstance(value, bool) else value
+
     @model_validator(mode="after")
     def _agree(self) -> "Config":
         if len(set(self.modalities)) != len(self.modalities):
             raise ValueError("modalities: one is named twice")
         if self.cluster.metric == "jaccard" and self.cluster.eps > 1:
             raise ValueError(f"cluster.eps: a Jaccard distance is at most 1, got {self.cluster.eps}")
-        if self.alr.enabled and self.amdl and "ha" not in self.model.heads and self.asp:
+        if self.alr.enabled and self.amdl and "ha" not in self.model.heads and self.asp != "none":
             raise ValueError("alr.enabled needs the head of HA (model.heads), whose predictions refine the labels")
-        if self.method == "umurl" and (self.asp or self.amdl):
+        if self.method == "umurl" and (self.asp != "none" or self.amdl):
             raise ValueError("method=umurl is AIR without its modules: asp and amdl are off")
         if "x" not in self.model.heads:
             raise ValueError("model.heads must hold x")
@@ -148,12 +159,18 @@ class Config(Section):
     @property
     def scales(self) -> tuple[str, ...]:
         """The skeletons that are read: x, la, ha with ASP, x without."""
-        return ("x", "la", "ha") if self.asp else ("x",)
+        return {"both": ("x", "la", "ha"), "la": ("x", "la"), "ha": ("x", "ha"), "none": ("x",)}[self.asp]
+
+    @property
+    def appendage(self) -> str | None:
+        """The part skeleton that refines the labels (Eq. 1 to 3): HA, or LA where it is the only one."""
+        return {"both": "ha", "la": "la", "ha": "ha", "none": None}[self.asp]
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """The scales that have a cluster head."""
-        return tuple(scale for scale in self.scales if scale in self.model.heads) if self.amdl else ()
+        """The scales that have a cluster head; that of HA stands on LA where LA is the only part skeleton."""
+        wanted = {*self.model.heads, self.appendage if "ha" in self.model.heads else None}
+        return tuple(scale for scale in self.scales if scale in wanted) if self.amdl else ()
 
     def to_yaml(self) -> str:
         """The resolved configuration, as saved with every run."""

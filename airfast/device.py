@@ -1,5 +1,6 @@
 """Where a run computes, and how long its stages take there."""
 
+import os
 import platform
 import time
 from pathlib import Path
@@ -42,6 +43,11 @@ def processor() -> str:
     lines = known.read_text(encoding="utf-8").splitlines() if known.is_file() else []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, platform.processor() or platform.machine())
+
+
+def pick_workers(device: str) -> int:
+    """Training processes at a time: one on a CUDA device, one a core (and at most 4, for the memory) elsewhere."""
+    return 1 if pick_device(device).type == "cuda" else min(4, len(os.sched_getaffinity(0)))
 
 
 class Stopwatch:

@@ -13,6 +13,7 @@ from airfast.checkpoint import TrainingState, save_encoder
 from airfast.config import Config
 from airfast.data.dataset import DeviceClips
 from airfast.data.motion import MotionSet
+from airfast.data.skeleton import as_configured
 from airfast.data.source import Source, open_motion
 from airfast.data.splits import Indices, split
 from airfast.device import Stopwatch, describe_machine, pick_device
@@ -67,7 +68,7 @@ def pretrain(
     if config.method not in ("air", "umurl"):
         raise InputError(f"method={config.method} learns from labels: airfast train-supervised --model {config.method}")
     place = pick_device(device)
-    motion = open_motion(data)
+    motion = as_configured(open_motion(data), config)
     train, test = choose_split(motion, config)
     motion_train = motion.select(train)
     clips = DeviceClips.from_motion(motion_train, config.inputs, place)

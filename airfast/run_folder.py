@@ -55,7 +55,7 @@ def append_metrics(out: Path, metrics: dict[str, Any]) -> None:
 def write_split(out: Path, data: Source, motion: MotionSet, train: Indices, test: Indices) -> None:
     """Where the clips came from and which were on each side, so that no evaluation tests on what was trained on."""
     sides = {side: [motion.names[i] for i in index] for side, index in (("train", train), ("test", test))}
-    text = json.dumps({"data": describe_source(data), **sides}, indent=1)
+    text = json.dumps({"data": describe_source(data), "lacking": motion.info.get("lacking", []), **sides}, indent=1)
     (out / "split.json").write_text(text, encoding="utf-8")
 
 
@@ -133,3 +133,11 @@ def read_evaluation(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict) or not isinstance(record.get("rows"), list):
         raise InputError(f"{path}: not the table of an evaluation")
     return record
+
+
+def describe_folder(run: Path) -> tuple[str, str | None] | None:
+    """Configuration (YAML) and set of the run that a folder holds; None for a folder that holds none."""
+    settings, split = run / "config.yaml", run / "split.json"
+    if not (settings.exists() and split.exists()):
+        return None
+    return settings.read_text(encoding="utf-8"), read_split(run)["data"]

@@ -15,13 +15,16 @@ from airfast.checkpoint import read, read_state, take_over, write, write_state
 from airfast.config import Config, nearest, validate
 from airfast.data.dataset import DeviceClips
 from airfast.data.motion import MotionSet
+from airfast.data.skeleton import as_configured
 from airfast.data.source import Source, open_motion
 from airfast.data.splits import split
 from airfast.device import Stopwatch, pick_device
 from airfast.errors import InputError
 from airfast.evaluate.baselines import majority
 from airfast.evaluate.metrics import Integers, Scores, score
-from airfast.evaluate.report import Row, Task, save
+from airfast.evaluate.report import Evaluation, save
+from airfast.evaluate.table import Row
+from airfast.evaluate.task import Task
 from airfast.models.classifier import Classifier
 from airfast.optimiser import learning_rate, set_learning_rate
 from airfast.pretrain import FEATURE_BATCH, NonFiniteLoss, epoch_batches
@@ -59,7 +62,7 @@ def train_supervised(
     device: str = "auto",
     resume: str = "auto",
     report: Callable[[Metrics], None] | None = None,
-) -> list[Row]:
+) -> Evaluation:
     """Train the network that ``config.method`` names on labelled clips and leave a run folder behind.
 
     ST-GCN and AGCN learn by SGD with Nesterov momentum 0.9, AIR's encoder and a linear layer by Adam. Views, batches
@@ -85,7 +88,7 @@ def train_supervised(
     """
     out, place = Path(out), pick_device(device)
     check_model(config.method)
-    task = labelled(open_motion(data), config)
+    task = labelled(as_configured(open_motion(data), config), config)
     clips, test = (
         DeviceClips.from_motion(task.motion.select(side), config.inputs, place) for side in (task.train, task.test)
     )
@@ -106,9 +109,9 @@ def train_supervised(
             state.save(out, epoch + 1)
         if report:
             report(metrics)
-    rows = results(out, config, task)
-    save(out, "supervised", task, None, rows)
-    return rows
+    found = Evaluation(tuple(results(out, config, task)), task.motion.classes, task.notes, "")
+    save(out, "supervised", None, [task], None, found)
+    return found
 
 
 def check_model(name: str) -> None:

@@ -31,7 +31,7 @@ def one_run(data: Path, kind: str, seed: int, overrides: tuple[str, ...]) -> dic
     config = load_config("small", overrides=(f"split.kind={kind}", *overrides), seed=seed)
     with tempfile.TemporaryDirectory() as folder:
         run = pretrain(data, config, Path(folder) / "run")
-        rows = evaluate(run, "linear", seeds=1) + evaluate(run, "knn")
+        rows = (*evaluate(run, "linear", seeds=1).rows, *evaluate(run, "knn").rows[1:])
         epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     scores = {f"{row.features}, {row.probe}": vars(row.scores[0]) for row in rows}
     print(kind, seed, {name: round(100 * each["accuracy"], 1) for name, each in scores.items()}, flush=True)

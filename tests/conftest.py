@@ -2,12 +2,14 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from airfast.config import load_config
 from airfast.data.synthetic import synthetic_walkers
 from airfast.evaluate.report import evaluate
 from airfast.pretrain import pretrain
+from airfast.skeletons.layout import load_layout
 
 # The smallest network and schedule that still pass through every stage: warm-up, labels, refinement, a saved state.
 TINY = (
@@ -51,3 +53,13 @@ def finished_run(hostile, tmp_path_factory):
     run = pretrain(place / "set", config, place / "run", "cpu")
     evaluate(run, "linear", seeds=2, device="cpu")
     return run
+
+
+def on_layout(motion, name):
+    """A canonical set as a sensor of another layout would see it: joints by name, the rest on their parents."""
+    layout = load_layout(name)
+    source = [motion.layout.joints.index(each) if each else -1 for each in layout.canonical]
+    for joint, parent in enumerate(layout.parents):
+        source[joint] = source[parent] if source[joint] < 0 else source[joint]
+    positions = np.ascontiguousarray(motion.positions[:, source])
+    return dataclasses.replace(motion, positions=positions, layout=layout)

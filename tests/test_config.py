@@ -33,6 +33,22 @@ def test_inputs_by_name_can_be_refined():
     assert load_config("paper", overrides=("inputs=default",)).inputs == Inputs()
 
 
+@pytest.mark.parametrize(
+    ("asp", "scales", "appendage", "heads"),
+    [
+        ("both", ("x", "la", "ha"), "ha", ("x", "ha")),
+        ("true", ("x", "la", "ha"), "ha", ("x", "ha")),
+        ("ha", ("x", "ha"), "ha", ("x", "ha")),
+        ("la", ("x", "la"), "la", ("x", "la")),  # where LA is alone it stands in for HA
+        ("none", ("x",), None, ("x",)),
+        ("false", ("x",), None, ("x",)),
+    ],
+)
+def test_part_skeletons(asp, scales, appendage, heads):
+    config = load_config(overrides=(f"asp={asp}",))
+    assert (config.scales, config.appendage, config.heads) == (scales, appendage, heads)
+
+
 def test_small_sets_get_small_neighbourhoods():
     cluster = load_config().cluster
     assert cluster.neighbours(140) == (8, 3)  # METHOD 8: 8–10 and 3 at 140 clips

@@ -92,6 +92,8 @@ def test_resume_never_and_another_configuration(finished, walkers, tiny):
     "overrides",
     [
         ("asp=false",),
+        ("asp=la",),
+        ("asp=ha", "partition=equal"),
         ("amdl=false",),
         ("alr.enabled=false",),
         ("modalities=[joint]",),

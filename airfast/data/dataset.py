@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from airfast.config import Inputs
 from airfast.data.augment import family, mild, uniform
 from airfast.data.motion import MotionSet
+from airfast.data.skeleton import canonical
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class DeviceClips:
     @classmethod
     def from_motion(cls, motion: MotionSet, inputs: Inputs, device: torch.device | str) -> "DeviceClips":
         """Normalise a prepared set as ``inputs`` says and move it to the device, once."""
+        motion = canonical(motion) if inputs.joints == "canonical" else motion
         return cls(
             frames=torch.from_numpy(normalise(motion, inputs)).to(device),
             offsets=torch.from_numpy(motion.offsets).to(device),

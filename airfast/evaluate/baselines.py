@@ -2,6 +2,11 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from airfast.config import Inputs
@@ -32,3 +37,15 @@ def hand_made(motion: MotionSet) -> Tensor:
         spread = [position.mean(0), position.std(0), np.ptp(position, axis=0), np.abs(velocity).mean(0)]
         rows.append(np.concatenate(spread))
     return torch.from_numpy(np.stack(rows).astype(np.float32))
+
+
+def logistic(train: NDArray[np.float32], labels: Integers, test: NDArray[np.float32]) -> Integers:
+    """Logistic regression (scikit-learn, C = 1) on features standardised by the training side: (m,) predictions."""
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=5000)).fit(train, labels)
+    return np.asarray(model.predict(test), dtype=np.int64)
+
+
+def forest(train: NDArray[np.float32], labels: Integers, test: NDArray[np.float32], seed: int) -> Integers:
+    """A random forest of 500 trees (scikit-learn): (m,) predictions."""
+    model = RandomForestClassifier(500, random_state=seed, n_jobs=torch.get_num_threads()).fit(train, labels)
+    return np.asarray(model.predict(test), dtype=np.int64)

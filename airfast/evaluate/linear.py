@@ -26,7 +26,7 @@ class LinearProbe:
 
 
 def linear_probe(
-    train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, classes: int, seeds: int
+    train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, classes: int, seeds: int, first: int = 0
 ) -> LinearProbe:
     """Train a linear classifier a seed, all seeds at once, on features standardised by the training side.
 
@@ -38,10 +38,11 @@ def linear_probe(
         train: (n, D) features; labels: (n,) int64.
         test: (m, D) features; test_labels: (m,) int64, read for the best epoch alone.
         classes: number of classes.
-        seeds: how many probes, with seeds 0..seeds−1.
+        seeds: how many probes.
+        first: seed that all of them draw from, in turn.
     """
     train, test = standardise(train, test)
-    generator = Generator(device=train.device).manual_seed(0)
+    generator = Generator(device=train.device).manual_seed(first)
     weight = torch.randn(seeds, train.shape[1], classes, generator=generator, device=train.device) * 0.01
     bias = torch.zeros(seeds, 1, classes, device=train.device)
     parameters = [weight.requires_grad_(), bias.requires_grad_()]
@@ -71,6 +72,11 @@ def linear_probe(
 
 def standardise(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
     """Both sides centred and scaled by the training side: sd 1 a column, then mean square norm 64 a row."""
-    deviation, mean = torch.std_mean(train, dim=0, correction=0)
-    scale = torch.where(deviation > 1e-6, 1 / deviation.clamp(min=1e-6), 0.0) * (8 / train.shape[1] ** 0.5)
+    mean, scale = standardisation(train)
     return (train - mean) * scale, (test - mean) * scale
+
+
+def standardisation(train: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and scale (D,) of features (n, D); a column that does not vary is scaled to 0."""
+    deviation, mean = torch.std_mean(train, dim=0, correction=0)
+    return mean, torch.where(deviation > 1e-6, 1 / deviation.clamp(min=1e-6), 0.0) * (8 / train.shape[1] ** 0.5)

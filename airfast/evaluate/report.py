@@ -1,215 +1,270 @@
-"""`airfast evaluate`: the probes of a run beside the baselines it must beat, as rows of one table."""
+"""`airfast evaluate`: the protocols of a run beside the baselines they must beat, as rows of one table (METHOD 7)."""
 
-import json
-import platform
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from airfast._version import __version__
 from airfast.checkpoint import load_encoder
 from airfast.data.dataset import DeviceClips
-from airfast.data.motion import MotionSet
-from airfast.data.source import Source, open_motion
-from airfast.data.splits import split
+from airfast.data.source import Source
 from airfast.device import pick_device
 from airfast.errors import InputError
-from airfast.evaluate.baselines import hand_made, majority
-from airfast.evaluate.knn import knn_predict
-from airfast.evaluate.linear import linear_probe, standardise
-from airfast.evaluate.metrics import Integers, Scores, score
+from airfast.evaluate.baselines import hand_made, logistic
+from airfast.evaluate.finetune import fine_tune
+from airfast.evaluate.frozen import (
+    frozen_features,
+    hand_made_rows,
+    knn_rows,
+    linear_rows,
+    majority_row,
+    untrained_like,
+)
+from airfast.evaluate.semi import draw_labelled
+from airfast.evaluate.table import Progress, Row, over_seeds, save_table
+from airfast.evaluate.task import SplitKind, Task, draw_tasks, open_task
 from airfast.models.deployed import DeployedEncoder
-from airfast.pretrain import FEATURE_BATCH, initial
-from airfast.run_folder import read_split
 
-Protocol = Literal["linear", "knn"]
-NEIGHBOURS = (1, 20)
+Protocol = Literal["linear", "knn", "finetune", "semi", "transfer"]
+FRACTIONS = (0.01, 0.05, 0.1, 0.5)  # Table III
+
+VARIES = {
+    "linear": "probe weights and batches",
+    "knn": "",
+    "finetune": "classifier weights, batches and views",
+    "semi": "the labelled clips, classifier weights, batches and views",
+    "transfer": "classifier weights, batches and views",
+}
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the table.
+class Evaluation:
+    """What :func:`evaluate` found.
 
     Attributes:
-        features: whose: "majority" class, "hand-made" statistics, "untrained" encoder, "pre-trained" encoder.
-        probe: what read them: "–", "linear" (last epoch), "linear, best" (test) epoch, "1-NN", "20-NN".
-        scores: one a seed; a single one where nothing is random.
+        rows: the table.
+        classes: names of the classes.
+        notes: lines to be read with every figure: joints that a set lacks, test clips that pre-training has seen,
+            what a fraction really was.
+        varies: what differs between the seeds of a row; empty where nothing does.
     """
 
-    features: str
-    probe: str
-    scores: tuple[Scores, ...]
-
-    def mean(self, figure: str) -> float:
-        """Mean over seeds of accuracy, macro_f1 or balanced_accuracy."""
-        return float(np.mean([getattr(each, figure) for each in self.scores]))
-
-    def sd(self, figure: str) -> float:
-        """Standard deviation over seeds; 0 for a single one."""
-        return float(np.std([getattr(each, figure) for each in self.scores], ddof=min(1, len(self.scores) - 1)))
-
-
-@dataclass(frozen=True)
-class Task:
-    """Features of the two sides of a split and what they are to predict."""
-
-    motion: MotionSet
-    train: Integers
-    test: Integers
-
-    @property
-    def classes(self) -> int:
-        """Number of classes of the set."""
-        return len(self.motion.classes)
-
-    def labels(self, side: Integers) -> Tensor:
-        """(n,) int64 labels of one side."""
-        return torch.from_numpy(self.motion.labels[side])
-
-    def score(self, predicted: Tensor | Integers) -> Scores:
-        """Scores of predictions for the test side."""
-        return score(self.motion.labels[self.test], np.asarray(predicted), self.classes)
+    rows: tuple[Row, ...]
+    classes: tuple[str, ...]
+    notes: tuple[str, ...]
+    varies: str
 
 
 def evaluate(
-    run: Path | str, protocol: Protocol, data: Source = None, seeds: int = 5, device: str = "auto"
-) -> list[Row]:
-    """Probe a run's frozen encoder; the table is returned and saved in the run folder as JSON.
+    run: Path | str,
+    protocol: Protocol,
+    data: Source = None,
+    seeds: int = 5,
+    device: str = "auto",
+    split: SplitKind | None = None,
+    fractions: Sequence[float] = FRACTIONS,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Evaluate a run's encoder by one protocol; the table is saved in the run folder as JSON too.
 
     On the run's own data the split is the run's: no test clip was seen in pre-training, and no label was used there.
-    On other data (same layout) the split is drawn again, of the same kind.
+    On other data the split is drawn again, of the same kind. Encoder and split are then the same for all seeds, and
+    the spread is that of the probe alone; with ``split`` every seed draws its own split as well.
 
     Args:
         run: a run folder.
-        protocol: linear or knn.
-        data: a prepared folder or a set in memory; the run's own by default.
-        seeds: probes trained, with different initial weights and batch orders. They share the encoder and the split:
-            their spread is the probe's alone.
+        protocol: linear and knn leave the encoder frozen, in eval mode; finetune trains it too; semi does so with a
+            share of the labels; transfer fine-tunes on another set.
+        data: a prepared folder or a set in memory; the run's own by default. The target of a transfer.
+        seeds: repetitions of what is random.
         device: auto, cpu or cuda.
+        split: random, subject or group; None for the run's own.
+        fractions: shares of the labels for semi.
+        progress: called as (done, in all) while encoders are fine-tuned.
 
     Raises:
-        InputError: not a run, a set of another layout or without labels, nothing to test on.
+        InputError: not a run, a set of another layout or without labels, nothing to test on, a wrong option.
 
-    Source: METHOD 7.
+    Source: METHOD 7, Section IV-B.
     """
     run = Path(run)
-    if protocol not in ("linear", "knn"):
-        raise InputError(f"--protocol {protocol}: expected linear or knn")
+    check_options(protocol, data, seeds, split, fractions)
+    encoder = load_encoder(run)
+    place = pick_device(device)
+    tasks = draw_tasks(run, encoder, data, split, seeds) if split else [open_task(run, encoder, data)]
+    if protocol in ("linear", "knn"):
+        sources = frozen_features(encoder, tasks[0].motion, place)
+        rows = frozen_table(protocol, sources, tasks, seeds)
+        if protocol == "linear":
+            rows[1:1] = hand_made_table(sources["hand-made"], tasks, seeds)
+    else:
+        shares = tuple(sorted(set(fractions))) if protocol == "semi" else (1.0,)
+        rows = tuned_table(encoder, tasks, seeds, shares, place, progress)
+    notes = tasks[0].notes + (fraction_notes(rows, tasks[0]) if protocol == "semi" else ())
+    found = Evaluation(tuple(rows), tasks[0].motion.classes, notes, varies(protocol, split))
+    save(run, protocol, split, tasks, data, found)
+    return found
+
+
+def evaluate_frozen(run: Path | str, device: str = "auto", seeds: int = 5) -> Evaluation:
+    """The linear and the kNN protocol of a run on its own data, from one encoding; both are saved as by evaluate."""
+    run = Path(run)
+    encoder = load_encoder(run)
+    tasks = [open_task(run, encoder)]
+    sources = frozen_features(encoder, tasks[0].motion, pick_device(device))
+    rows: list[Row] = []
+    for protocol in ("linear", "knn"):
+        table = frozen_table(protocol, sources, tasks, seeds)
+        found = Evaluation(tuple(table), tasks[0].motion.classes, tasks[0].notes, varies(protocol, None))
+        save(run, protocol, None, tasks, None, found)
+        rows += table[1:] if rows else table
+    return replace(found, rows=tuple(rows), varies=varies("linear", None))
+
+
+def check_options(protocol: str, data: Source, seeds: int, split: str | None, fractions: Sequence[float]) -> None:
+    """Raise InputError for an option that is wrong, before anything is read."""
+    known = get_args(Protocol)
+    if protocol not in known:
+        raise InputError(f"--protocol {protocol}: expected {', '.join(known[:-1])} or {known[-1]}")
+    if protocol == "transfer" and data is None:
+        raise InputError("--protocol transfer: say with --to which prepared set to fine-tune on")
     if seeds < 1:
         raise InputError(f"--seeds {seeds}: expected at least 1")
-    encoder = load_encoder(run)
-    task = open_task(run, encoder, data)
-    place = pick_device(device)
-    sources = {
-        "hand-made": hand_made(task.motion),
-        "untrained": encode(untrained_like(encoder), task.motion, place),
-        "pre-trained": encode(encoder, task.motion, place),
-    }
-    rows = [Row("majority", "–", (task.score(majority(task.motion.labels[task.train], len(task.test))),))]
-    probe: Callable[[str, Tensor], list[Row]] = lambda name, features: (  # noqa: E731
-        linear_rows(name, features, task, seeds) if protocol == "linear" else knn_rows(name, features, task)
-    )
-    for name, features in sources.items():
-        rows += probe(name, features)
-    save(run, protocol, task, data, rows)
-    return rows
-
-
-def open_task(run: Path, encoder: DeployedEncoder, data: Source) -> Task:
-    """The labelled clips of both sides: the run's own split wherever the set holds the run's clips."""
-    known = read_split(run)
-    source = known["data"] if data is None else data
-    if source is None:
-        raise InputError(f"{run}: trained on a set in memory; say with data (--data) what to evaluate on")
-    motion = open_motion(source)
-    source = motion.info.get("name", "the set in memory") if isinstance(source, MotionSet) else source
-    if motion.layout.joints != encoder.layout.joints:
-        raise InputError(f"{source}: layout {motion.layout.name}, but {run} was trained on {encoder.layout.name}")
-    place = {name: index for index, name in enumerate(motion.names)}
-    if place.keys() >= {*known["train"], *known["test"]}:
-        train, test = (np.array([place[name] for name in known[side]], dtype=np.int64) for side in ("train", "test"))
-    elif data is None:
-        raise InputError(f"{source}: not the clips that {run} was trained on any more")
-    else:
-        settings = encoder.config.split
-        kind = "random" if settings.kind == "none" else settings.kind
-        train, test = split(motion, kind, encoder.config.seed, settings.test_fraction)
-    train, test = (side[motion.labels[side] >= 0] for side in (train, test))
-    if len(set(motion.labels[train].tolist())) < 2 or not len(test):
+    if split not in (None, *get_args(SplitKind)):
         raise InputError(
-            f"{run}: nothing to evaluate, {len(train)} labelled clips to train on and {len(test)} to test on; "
-            "at least two classes and one test clip are needed"
+            f"--split {split}: expected {', '.join(get_args(SplitKind)[:-1])} or {get_args(SplitKind)[-1]}"
         )
-    return Task(motion, train, test)
+    if not fractions or not all(0 < each <= 1 for each in fractions):
+        raise InputError(
+            f"--fraction {','.join(f'{each:g}' for each in fractions)}: expected shares above 0, at most 1"
+        )
 
 
-def untrained_like(encoder: DeployedEncoder) -> DeployedEncoder:
-    """The same network with the weights its run began with, on the same inputs: what training is measured against."""
-    fresh = DeployedEncoder(encoder.config, encoder.layout, encoder.inputs.scales)
-    begun = initial(encoder.config, encoder.layout).encoder.state_dict()
-    fresh.encoder.load_state_dict({name: begun[name] for name in fresh.encoder.state_dict()})
-    fresh.inputs.load_state_dict(encoder.inputs.state_dict())
-    return fresh.eval()
-
-
-@torch.no_grad()
-def encode(encoder: DeployedEncoder, motion: MotionSet, device: torch.device) -> Tensor:
-    """Features (N, D) float32 of every clip of a set, in order, on the CPU."""
-    clips = DeviceClips.from_motion(motion, encoder.config.inputs, device)
-    encoder = encoder.to(device).eval()
-    return torch.cat([encoder(batch).float() for batch in clips.batches(FEATURE_BATCH)]).cpu()
-
-
-def linear_rows(name: str, features: Tensor, task: Task, seeds: int) -> list[Row]:
-    """The linear protocol: the last epoch, and the best test epoch beside it, labelled."""
-    probe = linear_probe(
-        features[task.train],
-        task.labels(task.train),
-        features[task.test],
-        task.labels(task.test),
-        task.classes,
-        seeds,
-    )
-    last, best = (tuple(map(task.score, each.numpy())) for each in (probe.last, probe.best))
-    return [Row(name, "linear", last), Row(name, "linear, best", best)]
-
-
-def knn_rows(name: str, features: Tensor, task: Task) -> list[Row]:
-    """1-NN and 20-NN on standardised features; nothing in them is random."""
-    train, test = standardise(features[task.train], features[task.test])
-    labels = task.labels(task.train)
-    predictions = {k: knn_predict(train, labels, test, k, task.classes) for k in NEIGHBOURS}
-    return [Row(name, f"{k}-NN", (task.score(each.numpy()),)) for k, each in predictions.items()]
-
-
-def save(run: Path, protocol: str, task: Task, data: Source, rows: list[Row]) -> None:
-    """The table with every seed's figures as ``evaluate-PROTOCOL.json`` (or ``evaluate-PROTOCOL-SET.json``)."""
-    suffix = f"-{Path(data).resolve().name}" if isinstance(data, Path | str) else ""
-    record = {
-        "airfast": __version__,
-        "torch": torch.__version__,
-        "machine": platform.processor() or platform.machine(),
-        "set": task.motion.info.get("name"),
-        "synthetic": task.motion.info.get("synthetic", False),
-        "train_clips": len(task.train),
-        "test_clips": len(task.test),
-        "classes": list(task.motion.classes),
-        "rows": [
-            {"features": row.features, "probe": row.probe, "scores": [vars(each) for each in row.scores]}
-            | {
-                figure: {"mean": row.mean(figure), "sd": row.sd(figure)}
-                for figure in ("accuracy", "macro_f1", "balanced_accuracy")
-            }
-            for row in rows
-        ],
-    }
-    path = run / f"evaluate-{protocol}{suffix}.json"
+def parse_fractions(text: str) -> tuple[float, ...]:
+    """``0.01,0.5`` to numbers; InputError where it is none."""
     try:
-        path.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+        return tuple(float(each) for each in text.split(","))
+    except ValueError:
+        raise InputError(f"--fraction {text}: expected numbers with commas between, e.g. 0.01,0.1") from None
+
+
+def target(protocol: str, data: Path | None, to: Path | None) -> Path | None:
+    """The set to evaluate on; ``--to`` is a transfer's alone, and is what ``--data`` is to the others."""
+    if to is not None and protocol != "transfer":
+        raise InputError(f"--to {to}: goes with --protocol transfer; other protocols take --data")
+    if data is not None and protocol == "transfer":
+        raise InputError(f"--data {data}: a transfer takes --to, the set to fine-tune on")
+    return to if protocol == "transfer" else data
+
+
+def repeats(tasks: list[Task], seeds: int) -> Iterator[tuple[int, Task]]:
+    """(seed, task): one split for all seeds, or each its own."""
+    return ((seed, tasks[seed % len(tasks)]) for seed in range(seeds))
+
+
+def frozen_table(protocol: str, sources: dict[str, Tensor], tasks: list[Task], seeds: int) -> list[Row]:
+    """The rows of linear or knn over seeds."""
+    if protocol == "knn":
+        return over_seeds([knn_rows(sources, task) for task in tasks])
+    if len(tasks) == 1:
+        return linear_rows(sources, tasks[0], seeds)
+    return over_seeds([linear_rows(sources, task, 1, seed) for seed, task in repeats(tasks, seeds)])
+
+
+def hand_made_table(features: Tensor, tasks: list[Task], seeds: int) -> list[Row]:
+    """Hand-made statistics under logistic regression and a random forest."""
+    if len(tasks) == 1:
+        return hand_made_rows(features, tasks[0], seeds)
+    return over_seeds([hand_made_rows(features, task, 1, seed) for seed, task in repeats(tasks, seeds)])
+
+
+def tuned_table(
+    encoder: DeployedEncoder,
+    tasks: list[Task],
+    seeds: int,
+    fractions: Sequence[float],
+    device: torch.device,
+    progress: Progress | None,
+) -> list[Row]:
+    """The rows of finetune, semi and transfer over seeds; fractions of 1 use all labels."""
+    motion = tasks[0].motion
+    clips = DeviceClips.from_motion(motion, encoder.config.inputs, device)
+    statistics = hand_made(motion)
+    encoders = {"untrained": untrained_like(encoder), "pre-trained": encoder}
+    done, total = 0, len(fractions) * seeds * len(encoders)
+    known: dict[tuple[str, int, int], list[Row]] = {}  # small fractions often are the same clips: one a class
+    table: list[Row] = []
+    for fraction in fractions:
+        repetitions = []
+        for seed, task in repeats(tasks, seeds):
+            labelled = task
+            if fraction < 1:
+                kept = draw_labelled(task.motion.labels[task.train], fraction, seed)
+                labelled = replace(task, train=task.train[kept])
+            rows = [majority_row(labelled), logistic_row(statistics, labelled)]
+            for name, each in encoders.items():
+                key = name, seed, len(labelled.train)  # a smaller draw lies within a larger one: equal in size, equal
+                known[key] = known.get(key) or tuned_rows(name, each, clips, labelled, seed)
+                rows += known[key]
+                done += 1
+                if progress:
+                    progress(done, total)
+            repetitions.append([replace(row, fraction=fraction, clips=len(labelled.train)) for row in rows])
+        table += over_seeds(repetitions)
+    return table
+
+
+def tuned_rows(name: str, encoder: DeployedEncoder, clips: DeviceClips, task: Task, seed: int) -> list[Row]:
+    """One fine-tuning: the last epoch, and the best test epoch beside it, labelled."""
+    train, test = torch.from_numpy(task.train), torch.from_numpy(task.test)
+    labels, answers = task.labels(task.train), task.labels(task.test)
+    tuned = fine_tune(encoder, clips, train, labels, test, answers, task.classes, seed)
+    return [
+        Row(name, "fine-tuned", (task.score(tuned.last),)),
+        Row(name, "fine-tuned, best", (task.score(tuned.best),)),
+    ]
+
+
+def logistic_row(statistics: Tensor, task: Task) -> Row:
+    """Hand-made statistics and logistic regression from the same labels: what fine-tuning must beat."""
+    labels = task.motion.labels[task.train]
+    predicted = logistic(statistics[task.train].numpy(), labels, statistics[task.test].numpy())
+    return Row("hand-made", "logistic", (task.score(predicted),))
+
+
+def fraction_notes(rows: Sequence[Row], task: Task) -> tuple[str, ...]:
+    """How many clips each share of the labels really was."""
+    drawn = {row.fraction: row.clips for row in rows if row.fraction is not None and row.clips is not None}
+    present = len(set(task.motion.labels[task.train].tolist()))
+    return tuple(
+        f"{100 * fraction:g} % of {len(task.train)} labels: {clips:g} clips, {100 * clips / len(task.train):.1f} %"
+        + (f" (one of each of the {present} classes at least)" if clips > 1.5 * fraction * len(task.train) else "")
+        for fraction, clips in drawn.items()
+    )
+
+
+def varies(protocol: str, split: str | None) -> str:
+    """What differs between seeds, in words."""
+    return ", ".join(filter(None, ["the split" if split else "", VARIES[protocol]]))
+
+
+def save(run: Path, protocol: str, split: str | None, tasks: list[Task], data: Source, found: Evaluation) -> None:
+    """``evaluate-PROTOCOL.json``; a drawn split and another set are in its name."""
+    motion = tasks[0].motion
+    drawn = f"-{split}" if split else ""
+    other = f"-{Path(data).resolve().name}" if isinstance(data, Path | str) else ""
+    about = {
+        "protocol": protocol,
+        "set": motion.info.get("name"),
+        "synthetic": motion.info.get("synthetic", False),
+        "split": split or "the run's",
+        "train_clips": len(tasks[0].train),
+        "test_clips": len(tasks[0].test),
+        "classes": list(found.classes),
+        "varies_over_seeds": found.varies,
+        "notes": list(found.notes),
+    }
+    save_table(run / f"evaluate-{protocol}{drawn}{other}.json", about, found.rows)

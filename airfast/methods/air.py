@@ -111,10 +111,10 @@ class Air(nn.Module):
 
     def _classification(self, logits: dict[str, Tensor], targets: Targets) -> dict[str, Tensor]:
         """Eq. 4: L_HA + l; without ALR (or without parts) the cross-entropy of every head on the hard labels."""
-        labels, agreement = targets.labels, targets.agreement
-        if not (self.config.alr.enabled and "ha" in logits):
+        labels, agreement, appendage = targets.labels, targets.agreement, self.config.appendage
+        if not self.config.alr.enabled or appendage is None:
             return {f"class_{scale}": hard_label_loss(each, labels) for scale, each in logits.items()}
-        named = {"class_x": refined_loss(logits["x"], logits["ha"], labels, agreement)}
+        named = {"class_x": refined_loss(logits["x"], logits[appendage], labels, agreement)}
         # The head of LA exists only in the parity graph, where it is trained as HA's is.
         parts = {scale: each for scale, each in logits.items() if scale != "x"}
         return named | {f"class_{scale}": appendage_loss(each, labels, agreement) for scale, each in parts.items()}

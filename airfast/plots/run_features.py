@@ -10,10 +10,11 @@ from airfast.amdl import cluster, clustered, known_nuisance, seen
 from airfast.checkpoint import load_encoder
 from airfast.config import Config
 from airfast.data.motion import MotionSet
-from airfast.data.source import Source, open_motion
+from airfast.data.source import Source
 from airfast.device import pick_device
 from airfast.errors import InputError
-from airfast.evaluate.report import encode, untrained_like
+from airfast.evaluate.frozen import encode, untrained_like
+from airfast.evaluate.task import open_for
 from airfast.labels import LabelSet
 from airfast.models.deployed import DeployedEncoder
 from airfast.run_folder import read_split
@@ -66,16 +67,11 @@ def open_run_clips(run: Path, data: Source = None) -> tuple[DeployedEncoder, Mot
     known = read_split(run)
     config = load_encoder(run).config
     encoder = load_encoder(run, config.scales)
-    source = known["data"] if data is None else data
-    if source is None:
-        raise InputError(f"{run}: trained on a set in memory; say with data (--data) where its clips are")
-    motion = open_motion(source)
+    motion = open_for(run, encoder, known, data)
     place = {name: index for index, name in enumerate(motion.names)}
     strangers = [name for name in known["train"] if name not in place]
     if strangers:
         raise InputError(f"{run}: trained on other clips than those of the set, the first: {strangers[0]}")
-    if motion.layout.joints != encoder.layout.joints:
-        raise InputError(f"{run}: trained on layout {encoder.layout.name}, the set has {motion.layout.name}")
     clips = motion.select([place[name] for name in known["train"]])
     return encoder, replace(clips, layout=encoder.layout)  # its body parts are those of the run
 

@@ -1,10 +1,12 @@
 """Appendage-skeleton partitioning (ASP, Section III-A): joints pooled into body parts by fixed matrices."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from airfast.errors import InputError
+from airfast.skeletons.layout import Layout
 
 
 def pooling_matrix(part: Sequence[int], parts: int) -> torch.Tensor:
@@ -29,3 +31,22 @@ def pooling_matrix(part: Sequence[int], parts: int) -> torch.Tensor:
     if bool((count == 0).any()):
         raise InputError(f"body part {int((count == 0).int().argmax())} of {parts} owns no joint")
     return member.float() / count
+
+
+def equal_parts(layout: Layout) -> Layout:
+    """The layout with parts that know no anatomy: as many, of equal runs of joints in their order.
+
+    What Fig. 6 compares the appendages with ("equalized local skeleton information"). A part hangs on the one before
+    it; every coarse part is still a union of fine ones.
+    """
+    joints, low, high = len(layout.joints), len(layout.low_names), len(layout.high_names)
+    low_of = tuple(joint * low // joints for joint in range(joints))
+    return replace(
+        layout,
+        low=low_of,
+        high=tuple(part * high // low for part in low_of),
+        low_names=tuple(f"fine{part + 1}" for part in range(low)),
+        high_names=tuple(f"coarse{part + 1}" for part in range(high)),
+        low_parents=tuple(range(-1, low - 1)),
+        high_parents=tuple(range(-1, high - 1)),
+    )

@@ -3,7 +3,7 @@ import pytest
 import torch
 from sklearn import metrics as sk
 
-from airfast.evaluate.baselines import hand_made, majority
+from airfast.evaluate.baselines import forest, hand_made, logistic, majority
 from airfast.evaluate.knn import knn_predict
 from airfast.evaluate.linear import linear_probe
 from airfast.evaluate.metrics import score
@@ -83,3 +83,9 @@ def test_hand_made_statistics(walkers):
     np.testing.assert_allclose(features[:3, column], expected, atol=1e-5)
     fps = walkers.fps[3]
     assert features[3, column] == pytest.approx(np.abs(np.gradient(clip[:, 5, 1]) * fps).mean(), rel=1e-4)
+
+
+def test_classifiers_of_hand_made_statistics(blobs):
+    train, labels, test, answers = (each.numpy() for each in blobs)
+    for predicted in (logistic(train, labels, test), forest(train, labels, test, seed=0)):
+        assert (predicted == answers).mean() > 0.8  # as for the linear probe above

@@ -2,22 +2,47 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
+from airfast.checkpoint import load_encoder
+from airfast.config import load_config
 from airfast.errors import InputError
-from airfast.evaluate.report import evaluate
+from airfast.evaluate import finetune, report
+from airfast.evaluate.frozen import encode, untrained_like
+from airfast.evaluate.report import evaluate, evaluate_frozen
 from airfast.pretrain import pretrain
+from tests.conftest import TINY, on_layout
+
+
+@pytest.fixture(scope="module")
+def run(walkers, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluated")
+    walkers.save(folder / "set")
+    config = load_config("demo", overrides=(*TINY, "train.epochs=2", "train.warmup=1"))
+    return pretrain(folder / "set", config, folder / "run", "cpu")
 
 
 @pytest.fixture
-def run(walkers, tiny, tmp_path):
-    walkers.save(tmp_path / "set")
-    return pretrain(tmp_path / "set", tiny("train.epochs=2", "train.warmup=1"), tmp_path / "run", "cpu")
+def quick(monkeypatch):
+    """Fine-tuning in two epochs of two steps: these tests are about the tables."""
+    for name, value in (("EPOCHS", 2), ("DROP", 1), ("FEWEST_STEPS", 2)):
+        monkeypatch.setattr(finetune, name, value)
 
 
-def test_table_has_the_baselines_and_is_saved(run):
-    rows = evaluate(run, "linear", seeds=2, device="cpu")
-    assert [(row.features, row.probe) for row in rows] == [
+def names(found):
+    return [(row.features, row.probe) for row in found.rows]
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def test_linear_has_every_baseline_and_is_saved(run):
+    found = evaluate(run, "linear", seeds=2, device="cpu")
+    assert names(found) == [
         ("majority", "–"),
+        ("hand-made", "logistic"),
+        ("hand-made", "forest"),
         ("hand-made", "linear"),
         ("hand-made", "linear, best"),
         ("untrained", "linear"),
@@ -25,23 +50,113 @@ def test_table_has_the_baselines_and_is_saved(run):
         ("pre-trained", "linear"),
         ("pre-trained", "linear, best"),
     ]
-    record = json.loads((run / "evaluate-linear.json").read_text())
+    record = read(run / "evaluate-linear.json")
     assert record["synthetic"] is True
     last = record["rows"][-2]
     assert last["accuracy"]["mean"] == pytest.approx(np.mean([each["accuracy"] for each in last["scores"]]))
     assert len(last["scores"]) == 2
+    assert np.sum(last["confusion"]) == 2 * record["test_clips"]
 
 
-def test_knn_and_an_explicit_set_use_the_runs_split(run):
+def test_a_frozen_encoder_is_left_as_it_is(run, walkers):
+    encoder = load_encoder(run)
+    for frozen in (encoder, untrained_like(encoder)):
+        before = {name: value.clone() for name, value in frozen.state_dict().items()}
+        features = encode(frozen.train(), walkers, torch.device("cpu"))
+        assert not frozen.training
+        assert not features.requires_grad
+        after = frozen.state_dict()  # weights, input statistics and every other buffer
+        assert all(torch.equal(before[name], after[name]) for name in before)
+        assert all(each.grad is None for each in frozen.parameters())
+
+
+def test_one_encoding_gives_the_tables_of_both_frozen_protocols(run, monkeypatch):
+    both = evaluate_frozen(run, "cpu", seeds=2)
+    apart = [*evaluate(run, "linear", seeds=2).rows, *evaluate(run, "knn").rows[1:]]
+    apart = [row for row in apart if row.probe not in ("logistic", "forest")]
+    assert list(both.rows) == apart
+
+
+def test_an_explicit_set_uses_the_runs_split(run):
     own = evaluate(run, "knn", device="cpu")
     named = evaluate(run, "knn", data=run.parent / "set", device="cpu")
-    assert [row.scores for row in own] == [row.scores for row in named]
+    assert own.rows == named.rows
     assert (run / "evaluate-knn-set.json").exists()
 
 
+def test_a_split_for_every_seed_says_what_pre_training_has_seen(run):
+    found = evaluate(run, "knn", seeds=3, split="subject", device="cpu")
+    assert [len(row.scores) for row in found.rows] == [3] * len(found.rows)
+    assert found.varies == "the split"
+    known = set(read(run / "split.json")["train"])
+    assert any(note.startswith("transductive: pre-training has seen") for note in found.notes)
+    assert known
+    assert read(run / "evaluate-knn-subject.json")["notes"] == list(found.notes)
+    linear = evaluate(run, "linear", seeds=2, split="random", device="cpu")
+    assert [len(row.scores) for row in linear.rows] == [2] * len(linear.rows)
+
+
+def test_fine_tuning_has_its_baselines(run, quick):
+    seen = []
+    found = evaluate(run, "finetune", seeds=2, device="cpu", progress=lambda *state: seen.append(state))
+    assert names(found) == [
+        ("majority", "–"),
+        ("hand-made", "logistic"),
+        ("untrained", "fine-tuned"),
+        ("untrained", "fine-tuned, best"),
+        ("pre-trained", "fine-tuned"),
+        ("pre-trained", "fine-tuned, best"),
+    ]
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert all(len(row.scores) == 2 for row in found.rows)
+
+
+def test_few_labels_are_counted(run, quick):
+    found = evaluate(run, "semi", seeds=2, fractions=(0.5, 0.01), device="cpu")
+    assert [row.fraction for row in found.rows] == [0.01] * 6 + [0.5] * 6
+    assert found.notes[0] == "1 % of 48 labels: 5 clips, 10.4 % (one of each of the 5 classes at least)"
+    row = read(run / "evaluate-semi.json")["rows"][-1]
+    assert (row["fraction"], row["clips"]) == (0.5, found.rows[-1].clips)
+
+
+def test_equal_draws_are_trained_on_once(run, quick, monkeypatch):
+    calls = []
+    monkeypatch.setattr(report, "fine_tune", lambda *given: calls.append(given) or finetune.fine_tune(*given))
+    found = evaluate(run, "semi", seeds=1, fractions=(0.01, 0.05), device="cpu")
+    assert len(calls) == 2  # untrained and pre-trained; 5 clips are 1 % and 5 % alike
+    assert found.rows[4].scores == found.rows[10].scores
+
+
+def test_transfer_to_another_skeleton(run, walkers, quick, tmp_path):
+    on_layout(walkers, "kinect25").save(tmp_path / "kinect")
+    found = evaluate(run, "transfer", data=tmp_path / "kinect", seeds=1, device="cpu")
+    assert names(found)[-1] == ("pre-trained", "fine-tuned, best")
+    assert found.notes == ("the set lacks spine1, left_collar, right_collar: placed between or on their neighbours",)
+    assert (run / "evaluate-transfer-kinect.json").exists()
+
+
+def test_transfer_from_a_native_skeleton(walkers, tiny, quick, tmp_path):
+    on_layout(walkers, "gait16").save(tmp_path / "gait")
+    on_layout(walkers, "kinect25").save(tmp_path / "kinect")
+    short = ("train.epochs=1", "train.warmup=1")
+    native = pretrain(tmp_path / "gait", tiny(*short), tmp_path / "native", "cpu")
+    with pytest.raises(InputError, match=r"airfast pretrain SET -o inputs\.joints=canonical"):
+        evaluate(native, "transfer", data=tmp_path / "kinect", device="cpu")
+    shared = pretrain(tmp_path / "gait", tiny(*short, "inputs.joints=canonical"), tmp_path / "shared", "cpu")
+    found = evaluate(shared, "transfer", data=tmp_path / "kinect", seeds=1, device="cpu")
+    assert "the set of pre-training lacks spine1, spine3, " in found.notes[1]
+    assert evaluate(shared, "knn", device="cpu").rows  # its own set is mapped too
+
+
 def test_wrong_inputs(run, walkers, tmp_path):
-    with pytest.raises(InputError, match="expected linear or knn"):
+    with pytest.raises(InputError, match="--protocol liner: expected linear, knn, finetune, semi or transfer"):
         evaluate(run, "liner")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"--fraction 0,0\.5: expected shares above 0"):
+        evaluate(run, "semi", fractions=(0, 0.5))
+    with pytest.raises(InputError, match="--split actor: expected random, subject or group"):
+        evaluate(run, "knn", split="actor")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="say with --to"):
+        evaluate(run, "transfer")
     with pytest.raises(InputError, match="no such file"):
         evaluate(tmp_path, "knn")
     one_class = walkers.select(np.flatnonzero(walkers.labels == 0))

@@ -77,8 +77,21 @@ def test_without_refinement_both_heads_learn_the_hard_labels(built):
         torch.testing.assert_close(named[f"class_{scale}"], expected)
 
 
-def test_every_parameter_is_trained(built):
-    method, views = built()
+def test_la_refines_where_it_is_the_only_part_skeleton(built):
+    method, views = built("asp=la")
+    method.eval()
+    named = method.losses(views, TARGETS)
+    multi = method.features(views[-1])
+    logits = {scale: method.heads[scale](multi[scale], 3) for scale in ("x", "la")}
+    torch.testing.assert_close(
+        named["class_x"], losses.refined_loss(logits["x"], logits["la"], LABELS, TARGETS.agreement)
+    )
+    torch.testing.assert_close(named["class_la"], losses.appendage_loss(logits["la"], LABELS, TARGETS.agreement))
+
+
+@pytest.mark.parametrize("asp", ["both", "la", "ha"])
+def test_every_parameter_is_trained(built, asp):
+    method, views = built(f"asp={asp}")
     torch.stack(list(method.losses(views, TARGETS).values())).sum().backward()
     idle = [name for name, each in method.named_parameters() if each.requires_grad and each.grad is None]
     assert idle == []

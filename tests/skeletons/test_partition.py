@@ -1,9 +1,10 @@
+import numpy as np
 import pytest
 import torch
 
 from airfast.errors import InputError
-from airfast.skeletons.layout import known_layouts, load_layout
-from airfast.skeletons.partition import pooling_matrix
+from airfast.skeletons.layout import known_layouts, layout_from_record, load_layout
+from airfast.skeletons.partition import equal_parts, pooling_matrix
 
 
 @pytest.mark.parametrize("name", known_layouts())
@@ -30,3 +31,15 @@ def test_an_empty_part_and_a_part_out_of_range_are_refused():
         pooling_matrix([0, 2], 3)
     with pytest.raises(InputError, match=r"must lie in 0 \.\. 1"):
         pooling_matrix([0, 2], 2)
+
+
+@pytest.mark.parametrize("name", known_layouts())
+def test_equal_parts_are_even_and_nested(name):
+    layout = load_layout(name)
+    equal = equal_parts(layout)
+    for parts, count in ((equal.low, len(layout.low_names)), (equal.high, len(layout.high_names))):
+        sizes = np.bincount(parts, minlength=count)
+        assert len(sizes) == count
+        assert list(parts) == sorted(parts)
+    assert np.ptp(np.bincount(equal.low)) <= 1
+    assert layout_from_record(equal.record(), name).high == equal.high  # a sound layout: trees, no empty part

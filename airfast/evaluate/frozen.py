@@ -1,0 +1,83 @@
+"""Protocols that leave the encoder as it is: features once, probes on top (METHOD 7)."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from airfast.data.dataset import DeviceClips
+from airfast.data.motion import MotionSet
+from airfast.evaluate.baselines import forest, hand_made, logistic, majority
+from airfast.evaluate.knn import knn_predict
+from airfast.evaluate.linear import linear_probe, standardise
+from airfast.evaluate.table import Row
+from airfast.evaluate.task import Task
+from airfast.models.deployed import DeployedEncoder
+from airfast.pretrain import FEATURE_BATCH, initial
+
+NEIGHBOURS = (1, 20)
+
+
+def untrained_like(encoder: DeployedEncoder) -> DeployedEncoder:
+    """The same network with the weights its run began with, on the same inputs: what training is measured against."""
+    fresh = DeployedEncoder(encoder.config, encoder.layout, encoder.inputs.scales)
+    begun = initial(encoder.config, encoder.layout).encoder.state_dict()
+    fresh.encoder.load_state_dict({name: begun[name] for name in fresh.encoder.state_dict()})
+    fresh.inputs.load_state_dict(encoder.inputs.state_dict())
+    return fresh.eval()
+
+
+@torch.no_grad()
+def encode(encoder: DeployedEncoder, motion: MotionSet, device: torch.device) -> Tensor:
+    """Features (N, D) float32 of every clip of a set, in order, on the CPU; the encoder is left in eval mode."""
+    clips = DeviceClips.from_motion(motion, encoder.config.inputs, device)
+    encoder = encoder.to(device).eval()
+    return torch.cat([encoder(batch).float() for batch in clips.batches(FEATURE_BATCH)]).cpu()
+
+
+def frozen_features(encoder: DeployedEncoder, motion: MotionSet, device: torch.device) -> dict[str, Tensor]:
+    """Features (N, D) of a set by hand, by the untrained twin, and by the encoder."""
+    return {
+        "hand-made": hand_made(motion),
+        "untrained": encode(untrained_like(encoder), motion, device),
+        "pre-trained": encode(encoder, motion, device),
+    }
+
+
+def majority_row(task: Task) -> Row:
+    """The commonest class of the training side."""
+    return Row("majority", "–", (task.score(majority(task.motion.labels[task.train], len(task.test))),))
+
+
+def linear_rows(sources: dict[str, Tensor], task: Task, seeds: int, first: int = 0) -> list[Row]:
+    """The linear protocol on every source: the last epoch, and the best test epoch beside it, labelled."""
+    rows = [majority_row(task)]
+    for name, features in sources.items():
+        train, test = features[task.train], features[task.test]
+        labels, answers = task.labels(task.train), task.labels(task.test)
+        probe = linear_probe(train, labels, test, answers, task.classes, seeds, first)
+        last, best = (tuple(map(task.score, each.numpy())) for each in (probe.last, probe.best))
+        rows += [Row(name, "linear", last), Row(name, "linear, best", best)]
+    return rows
+
+
+def hand_made_rows(features: Tensor, task: Task, seeds: int, first: int = 0) -> list[Row]:
+    """Statistics made by hand under the two classifiers that suit them best."""
+    train, test = features[task.train].numpy(), features[task.test].numpy()
+    labels = task.motion.labels[task.train]
+    trees = [forest(train, labels, test, seed) for seed in range(first, first + seeds)]
+    return [
+        Row("hand-made", "logistic", (task.score(logistic(train, labels, test)),)),
+        Row("hand-made", "forest", tuple(map(task.score, trees))),
+    ]
+
+
+def knn_rows(sources: dict[str, Tensor], task: Task) -> list[Row]:
+    """1-NN and 20-NN on standardised features of every source; nothing in them is random."""
+    rows = [majority_row(task)]
+    for name, features in sources.items():
+        train, test = standardise(features[task.train], features[task.test])
+        labels = task.labels(task.train)
+        for k in NEIGHBOURS:
+            predicted = knn_predict(train, labels, test, k, task.classes)
+            rows.append(Row(name, f"{k}-NN", (task.score(np.asarray(predicted)),)))
+    return rows
