@@ -12,6 +12,7 @@ from airfast.models.encoder import Pooling
 from airfast.skeletons.modalities import Modality
 
 Preset = Literal["demo", "small", "paper", "paper-parity"]
+Method = Literal["air", "umurl", "st-gcn", "agcn"]
 Count = int | Literal["auto"]
 
 
@@ -108,7 +109,7 @@ class Config(Section):
 
     preset: Preset = "small"
     seed: int = Field(0, ge=0)
-    method: Literal["air"] = "air"
+    method: Method = "air"
     modalities: tuple[Modality, ...] = Field(("joint", "bone", "motion"), min_length=1)
     asp: bool = Field(True, description="part skeletons LA and HA; without them only X is aligned and clustered")
     amdl: bool = Field(True, description="discrete labels; without them alignment alone")
@@ -134,6 +135,8 @@ class Config(Section):
             raise ValueError(f"cluster.eps: a Jaccard distance is at most 1, got {self.cluster.eps}")
         if self.alr.enabled and self.amdl and "ha" not in self.model.heads and self.asp:
             raise ValueError("alr.enabled needs the head of HA (model.heads), whose predictions refine the labels")
+        if self.method == "umurl" and (self.asp or self.amdl):
+            raise ValueError("method=umurl is AIR without its modules: asp and amdl are off")
         if "x" not in self.model.heads:
             raise ValueError("model.heads must hold x")
         return self
@@ -172,11 +175,23 @@ PRESETS: dict[Preset, dict[str, Any]] = {
     | {"model": {"hidden": 1024, "projection": 4096, "heads": ["x", "la", "ha"], "capacity": 2543}},
 }
 
+# UmURL (Sun et al., ACM MM 2023, arXiv 2311.03106) is the baseline of the paper's Table IV: AIR with every module off.
+# The public code agrees with that term by term: four views, one encoder for single and multi features, a projector a
+# modality, 5·(intra + inter) + variance and covariance (a test holds AIR to a UmURL written from torch's own layers).
+# Its own schedule differs: Adam at 1e-3 with a decay of 1e-5, ten times less from epoch 100 on. Here it trains as AIR does.
+UMURL = {"asp": False, "amdl": False, "alr": {"enabled": False}}
+# SGD as in the papers of ST-GCN and 2s-AGCN (0.1 and a decay of 1e-4, 50 epochs); they drop the rate twice, at 30 and 40.
+SUPERVISED = {
+    "modalities": ["joint"],
+    "train": {"epochs": 50, "warmup": 0, "lr": 0.1, "lr_late": 0.01, "lr_drop": 0.6, "weight_decay": 1e-4},
+}
+METHODS: dict[Method, dict[str, Any]] = {"air": {}, "umurl": UMURL, "st-gcn": SUPERVISED, "agcn": SUPERVISED}
+
 
 def load_config(
     preset: str = "small", file: Path | None = None, overrides: tuple[str, ...] = (), **changes: Any
 ) -> Config:
-    """Resolve a configuration: the preset, then the YAML file, then ``key=value`` overrides, then ``changes``.
+    """Resolve a configuration: preset, then method, then the YAML file, ``key=value`` overrides, and ``changes``.
 
     Args:
         preset: demo, small, paper or paper-parity.
@@ -185,12 +200,16 @@ def load_config(
         changes: top-level keys, for callers in Python.
 
     Raises:
-        InputError: an unknown preset or key (with the nearest known name), a wrong value, an unreadable file.
+        InputError: an unknown preset, method or key (with the nearest known name), a wrong value, an unreadable file.
     """
     if preset not in PRESETS:
         raise InputError(f"preset: unknown {preset!r}{nearest(preset, PRESETS)}; known: {', '.join(PRESETS)}")
+    layers = [read_yaml(file) if file else {}, *map(parse_override, overrides), changes]
+    method = next((layer["method"] for layer in reversed(layers) if "method" in layer), "air")
+    if method not in METHODS:
+        raise InputError(f"method: unknown {method!r}{nearest(str(method), METHODS)}; known: {', '.join(METHODS)}")
     settings: dict[str, Any] = {"preset": preset}
-    for layer in (PRESETS[preset], read_yaml(file) if file else {}, *map(parse_override, overrides), changes):
+    for layer in (PRESETS[preset], METHODS[method], *layers):
         settings = merge(settings, layer)
     return validate(settings)
 
