@@ -16,7 +16,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from airfast.errors import InputError
 from airfast.models.deployed import DeployedEncoder
@@ -39,9 +38,9 @@ class FoldedStream(nn.Module):
         super().__init__()
         self.first = nn.ModuleList([nn.Sequential(*copy.deepcopy(each)[:-1]) for each in map(list, embeddings)])
         share = fuse.weight.double() / len(embeddings)
-        last = [each[-1] for each in embeddings]
-        self.fused = nn.Parameter(torch.cat([share @ each.weight.double() for each in last], dim=1))  # (H, M·H)
-        self.place = nn.Parameter(position + share @ torch.stack([each.bias.double() for each in last]).sum(0))
+        weights, biases = zip(*(each[-1].parameters() for each in embeddings), strict=True)
+        self.fused = linear(torch.cat([share @ each.double() for each in weights], dim=1))  # M·H to H
+        self.place = nn.Parameter(position + share @ torch.stack(biases).double().sum(dim=0))
         self.score, self.attended = fold_attention(layer)
         self.feed_forward = copy.deepcopy(layer.feed_forward)
         self.norm_attention = copy.deepcopy(layer.norm_attention)
@@ -50,7 +49,7 @@ class FoldedStream(nn.Module):
     def forward(self, tokens: Sequence[Tensor]) -> Tensor:
         """Tokens of every modality to (B, L, H)."""
         embedded = [first(each) for first, each in zip(self.first, tokens, strict=True)]
-        fused = F.linear(torch.cat(embedded, dim=-1) if len(embedded) > 1 else embedded[0], self.fused) + self.place
+        fused = self.fused(torch.cat(embedded, dim=-1) if len(embedded) > 1 else embedded[0]) + self.place
         weights = torch.softmax(self.score(fused) @ fused.transpose(1, 2), dim=-1)  # (B, L, L)
         attended = self.norm_attention(fused + self.attended(weights @ fused))
         normed: Tensor = self.norm_feed_forward(attended + self.feed_forward(attended))
@@ -67,10 +66,12 @@ def fold_attention(layer: TransformerLayer) -> tuple[nn.Linear, nn.Linear]:
     return score, linear(output @ value, output @ bias_value + layer.output.bias.double())
 
 
-def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+def linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
     """A layer with these weights."""
-    made = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
-    made.weight, made.bias = nn.Parameter(weight), nn.Parameter(bias)
+    made = nn.Linear(weight.shape[1], weight.shape[0], bias is not None, device="meta")
+    made.weight = nn.Parameter(weight)
+    if bias is not None:
+        made.bias = nn.Parameter(bias)
     return made
 
 
@@ -102,7 +103,7 @@ class FoldedEncoder(nn.Module):
     def forward(self, clips: Tensor) -> Tensor:
         """Clips (B, C, T, J) float32 to features (B, D) float32."""
         tokens = self.inputs(clips, "x").values()
-        kind = self.temporal.fused.dtype
+        kind = self.temporal.place.dtype
         temporal = self.temporal([each.temporal.to(kind) for each in tokens])  # (B, T, H)
         spatial = self.spatial([each.spatial.to(kind) for each in tokens])  # (B, J, H)
         return torch.cat([pool(stream, how) for stream in (temporal, spatial) for how in self.pooling], dim=-1).float()
