@@ -20,24 +20,20 @@ import torch
 from torch import Tensor, nn
 
 from airfast import DeviceClips, MotionSet, load_config, load_encoder, pretrain
-from airfast.bench.flops import counts, true_count
+from airfast.bench.flops import counts
 from airfast.bench.machine import machine, title
 from airfast.bench.reported import TABLE_1
-from airfast.bench.subjects import Subject, choose, clips
+from airfast.bench.subjects import choose, clips
 from airfast.bench.table import line, speeds
 from airfast.bench.table1 import costs
 from airfast.bench.throughput import Runner, add_limits, prepared, run, summary, weight_bytes
 from airfast.data.splits import split
 from airfast.evaluate.linear import linear_probe
-from airfast.models.agcn import AGCN
 from airfast.models.deployed import DeployedEncoder
 from airfast.models.folded import fold
-from airfast.models.stgcn import STGCN
-from airfast.skeletons.layout import Layout, load_layout
 
 RESULTS = Path(__file__).parent / "results"
 SPLITS, SEEDS, REPEATS = 10, 5, 5
-NETWORKS = {"st-gcn": STGCN, "agcn": AGCN}
 
 
 def int8(network: nn.Module) -> nn.Module:
@@ -118,33 +114,6 @@ def encoders(data: Path, motion: MotionSet, epochs: int) -> dict[str, DeployedEn
     return {f"trained, H = 128, {epochs} epochs": trained, "untrained, H = 1024, T = 64": untrained}
 
 
-def trained_models() -> list[dict[str, Any]]:
-    """FLOPs and latency of every model that has a quality record, as that record's configuration deploys it."""
-    layout, found = load_layout("bandai"), []
-    for file in sorted(RESULTS.glob("quality-*.json")):
-        kept = json.loads(file.read_text())
-        config = load_config(overrides=()).model_validate(kept["runs"][0]["config"])
-        network = deployed_as(config, layout, kept["classes"]).eval().requires_grad_(False)
-        given = torch.randn(1, 6 if config.inputs.velocity == "true" else 3, config.inputs.frames, len(layout.joints))
-        with torch.device("meta"):
-            empty = deployed_as(config, layout, kept["classes"]).eval()
-            flops = true_count(empty, lambda: empty(given.to("meta"))).flops
-        subject = Subject(config.method, config.method, lambda: network, lambda *_: None, lambda: network)
-        runner = Runner(subject, "folded", "eager", given, network, weight_bytes(network))
-        for _ in range(REPEATS):
-            run(runner, torch.device("cpu"))
-        found.append({"record": file.stem, "method": config.method, "flops": flops} | summary(runner, "fp32"))
-    return found
-
-
-def deployed_as(config: Any, layout: Layout, classes: int) -> nn.Module:
-    """What a trained model of this configuration runs as: an encoder folded, a supervised network as it is."""
-    if config.method in NETWORKS:
-        channels = 6 if config.inputs.velocity == "true" else 3
-        return NETWORKS[config.method](layout, classes, channels)
-    return fold(DeployedEncoder(config, layout))
-
-
 def markdown(record: dict[str, Any]) -> str:
     """The record as a page."""
     found = record["machine"]
@@ -189,8 +158,7 @@ def main() -> None:
     record["reported"] = [vars(row) for row in TABLE_1]
     (air,) = choose(("air",))
     cost = {air.title: costs({kind: one.flops for kind, one in counts(air).items()})}
-    record["machine"] |= add_limits([each for each in record["speeds"]], cost, place)
-    record["trained"] = trained_models()
+    record["machine"] |= add_limits(record["speeds"], cost, place)
     found = encoders(given.set, motion, given.epochs)
     record["probes"] = {name: probe(features(each, motion), motion) for name, each in found.items()}
     (given.out / "deployed.json").write_text(json.dumps(record, indent=1) + "\n")

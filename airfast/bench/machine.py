@@ -89,10 +89,11 @@ def seconds_each(device: torch.device, work: Any, calls: int) -> float:
 
 
 def peak_flops(device: torch.device, precision: torch.dtype) -> float:
-    """FLOP a second of one large product (2,048³ on the CPU, 8,192³ on a card)."""
+    """FLOP (or integer operations) a second of one large product (2,048³ on the CPU, 8,192³ on a card)."""
     size = 2_048 if device.type == "cpu" else 8_192
     one = torch.randn(size, size, device=device, dtype=torch.float32).to(precision)
-    return 2 * size**3 / seconds_each(device, lambda: one @ one, 12)
+    product = torch._int_mm if precision == torch.int8 else torch.mm
+    return 2 * size**3 / seconds_each(device, lambda: product(one, one), 12)
 
 
 def bandwidth(device: torch.device, size: int) -> float:

@@ -141,7 +141,8 @@ def add_limits(records: list[Record], flops: dict[str, dict[str, int]], device: 
         flops: title to form to FLOPs of one clip.
         device: where they ran.
     """
-    peaks = {kind: peak_flops(device, PRECISIONS[kind]) for kind in sorted({each["precision"] for each in records})}
+    kinds = PRECISIONS | {"int8": torch.int8}
+    peaks = {kind: peak_flops(device, kinds[kind]) for kind in sorted({each["precision"] for each in records})}
     speeds = {size: bandwidth(device, size) for size in sorted({each["weight_bytes"] for each in records})}
     for each in records:
         products = flops[each["title"]][each["form"]] * each["batch"] / peaks[each["precision"]]
