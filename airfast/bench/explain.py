@@ -13,7 +13,7 @@ CONVENTIONS = {
         "The same network and one clip of one person, with every parameter and every matrix product in it, 2 FLOPs a "
         "multiply-accumulate. Counted by PyTorch's own counter on tensors without numbers, where attention is two "
         "plain products (of a fused attention on the CPU that counter sees nothing) and held to a formula by test. "
-        "Normalisations and other element-wise work are not counted: below 1 %."
+        "Normalisations and other element-wise work are not counted: 1 % or less."
     ),
     "deployed": (
         "What is left of an encoder when training is over: no projectors, no heads, scale x alone. Its embeddings, "
