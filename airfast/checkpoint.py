@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from airfast._version import __version__
 from airfast.config import Config, validate
@@ -121,11 +121,7 @@ class TrainingState:
 
     def save(self, run: Path, epoch: int) -> None:
         """Write the state after ``epoch`` epochs."""
-        tensors = {f"method.{name}": value for name, value in self.method.state_dict().items()}
-        for index, moments in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{index}.{name}": value for name, value in moments.items()}
-        tensors["generator"] = self.generator.get_state()
-        write(run / STATE, tensors, {"epoch": epoch, "config": self.method.config.model_dump(mode="json")})
+        write_state(run, self.method, self.method.config, self.optimiser, self.generator, epoch)
 
     def load(self, path: Path) -> int:
         """Take over a saved state; returns the number of epochs it has behind it.
@@ -133,28 +129,56 @@ class TrainingState:
         Raises:
             InputError: a damaged file, or one of a run with another configuration (the first differing key is named).
         """
-        tensors, about = read(path)
-        same_run(path, about["config"], self.method.config)
-        groups: dict[str, dict[str, Tensor]] = {"method": {}, "optimiser": {}, "generator": {}}
-        for name, tensor in tensors.items():
-            group, _, rest = name.partition(".")
-            groups[group][rest] = tensor
+        groups, epoch = read_state(path, self.method.config)
         for scale, head in self.method.heads.items():
             assert isinstance(head, ClusterHead)
-            head.resize(len(groups["method"][f"heads.{scale}.weight"]))
-        self.method.load_state_dict(groups["method"])
-        self._load_moments(groups["optimiser"])
-        self.generator.set_state(groups["generator"][""])
-        return int(about["epoch"])
-
-    def _load_moments(self, moments: dict[str, Tensor]) -> None:
+            rows = groups["method"].get(f"heads.{scale}.weight")
+            head.resize(0 if rows is None else len(rows))
         refresh_heads(self.method, self.optimiser)
-        state = self.optimiser.state_dict()
-        state["state"] = {}
-        for name, tensor in moments.items():
-            index, _, moment = name.partition(".")
-            state["state"].setdefault(int(index), {})[moment] = tensor
-        self.optimiser.load_state_dict(state)
+        take_over(groups, path, self.method, self.optimiser, self.generator)
+        return epoch
+
+
+Groups = dict[str, dict[str, Tensor]]
+
+
+def write_state(
+    run: Path, network: nn.Module, config: Config, optimiser: torch.optim.Optimizer, generator: Generator, epoch: int
+) -> None:
+    """Weights, the optimiser's moments and the generator after ``epoch`` epochs."""
+    tensors = {f"method.{name}": value for name, value in network.state_dict().items()}
+    for index, moments in optimiser.state_dict()["state"].items():
+        known = {name: value for name, value in moments.items() if value is not None}
+        tensors |= {f"optimiser.{index}.{name}": value for name, value in known.items()}
+    tensors["generator"] = generator.get_state()
+    write(run / STATE, tensors, {"epoch": epoch, "config": config.model_dump(mode="json")})
+
+
+def read_state(path: Path, config: Config) -> tuple[Groups, int]:
+    """The tensors of a state by group, and the epochs it has behind it; raises InputError if it is of another run."""
+    tensors, about = read(path)
+    same_run(path, about["config"], config)
+    groups: Groups = {"method": {}, "optimiser": {}, "generator": {}}
+    for name, tensor in tensors.items():
+        group, _, rest = name.partition(".")
+        groups[group][rest] = tensor
+    return groups, int(about["epoch"])
+
+
+def take_over(
+    groups: Groups, path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, generator: Generator
+) -> None:
+    """Load what :func:`read_state` gave; raises InputError where the network is another one."""
+    if groups["method"].keys() != network.state_dict().keys():
+        raise InputError(f"{path}: the state of another kind of run; use another --out")
+    network.load_state_dict(groups["method"])
+    state = optimiser.state_dict()
+    state["state"] = {}
+    for name, tensor in groups["optimiser"].items():
+        index, _, moment = name.partition(".")
+        state["state"].setdefault(int(index), {})[moment] = tensor
+    optimiser.load_state_dict(state)
+    generator.set_state(groups["generator"][""])
 
 
 def same_run(path: Path, saved: dict[str, Any], config: Config) -> None:

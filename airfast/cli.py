@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -78,6 +78,7 @@ def pretrain(
         Path | None, typer.Argument(help="A prepared set; the embedded synthetic one if none.")
     ] = None,
     preset: Annotated[str | None, typer.Option(help="demo, small, paper or paper-parity")] = None,
+    method: Annotated[str | None, typer.Option(help="air, or umurl: the paper's ablation baseline")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file over the preset.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the preset's.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/SET-PRESET-seedN if not given.")] = None,
@@ -92,13 +93,48 @@ def pretrain(
     from airfast.screen import TrainingProgress, announce, show_quality
 
     chosen = preset or ("small" if directory else "demo")
-    length = {} if epochs is None else {"train": {"epochs": epochs}}
-    settings = load_config(chosen, config, tuple(override or ()), seed=seed, **length)
-    run = out or Path("runs") / f"{directory.resolve().name if directory else 'walkers'}-{chosen}-seed{seed}"
+    settings = load_config(chosen, config, tuple(override or ()), **given(seed, epochs, method))
+    kind = chosen if settings.method == "air" else f"{chosen}-{settings.method}"
+    run = out or Path("runs") / f"{directory.resolve().name if directory else 'walkers'}-{kind}-seed{seed}"
     announce(settings, run, device)
     with TrainingProgress(settings.train.epochs) as progress:
         train(directory, settings, run, device, resume, progress)
     show_quality(run, device)
+
+
+@app.command()
+def train_supervised(
+    directory: Annotated[
+        Path | None, typer.Argument(help="A labelled prepared set; the embedded synthetic one if none.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="st-gcn, agcn or air")] = "st-gcn",
+    epochs: Annotated[int | None, typer.Option(help="Instead of 80.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/SET-supervised-MODEL-seedN if not given.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the split, the weights and the views.")] = 0,
+    device: Device = "auto",
+    override: Overrides = None,
+    resume: Annotated[str, typer.Option(help="auto, never, or the path of a state.safetensors")] = "auto",
+) -> None:
+    """Train a classifier with the labels of the training clips: the supervised peers."""
+    from airfast.config import load_config
+    from airfast.screen import TrainingProgress, announce_supervised, show_evaluation
+    from airfast.supervised import check_model
+    from airfast.supervised import train_supervised as train
+
+    check_model(model)
+    settings = load_config("small", None, tuple(override or ()), **given(seed, epochs, model))
+    name = directory.resolve().name if directory else "walkers"
+    run = out or Path("runs") / f"{name}-supervised-{model}-seed{seed}"
+    announce_supervised(settings, run, device)
+    with TrainingProgress(settings.train.epochs) as progress:
+        rows = train(directory, settings, run, device, resume, progress)
+    show_evaluation(rows, f"trained with labels, test clips of {run}")
+
+
+def given(seed: int, epochs: int | None, method: str | None) -> dict[str, Any]:
+    """What flags change of a configuration; a flag that was not given changes nothing."""
+    length = {} if epochs is None else {"train": {"epochs": epochs}}
+    return {"seed": seed} | length | ({} if method is None else {"method": method})
 
 
 @app.command()

@@ -63,6 +63,8 @@ def pretrain(
     Source: Algorithm 1; METHOD 3 to 6.
     """
     out = Path(out)
+    if config.method not in ("air", "umurl"):
+        raise InputError(f"method={config.method} learns from labels: airfast train-supervised --model {config.method}")
     place = pick_device(device)
     motion = open_motion(data)
     train, test = choose_split(motion, config)

@@ -2,9 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from airfast.checkpoint import STATE, TrainingState
+from airfast.checkpoint import STATE
 from airfast.config import Config
 from airfast.data.motion import MotionSet
 from airfast.data.source import Source, describe_source
@@ -13,14 +13,21 @@ from airfast.errors import InputError
 from airfast.labels import LabelSet
 
 
-def open_run(out: Path, config: Config, resume: str, state: TrainingState) -> int:
+class Resumable(Protocol):
+    """The state of a run, of whatever kind."""
+
+    def load(self, path: Path) -> int:
+        """Take over a saved state; returns the number of epochs it has behind it."""
+
+
+def open_run(out: Path, config: Config, resume: str, state: Resumable) -> int:
     """Make the folder ready and take over a state if there is one to go on from; returns the epochs behind it."""
     here = out / STATE
     source = here if resume == "auto" else Path(resume)
     if resume == "never" and (out / "config.yaml").exists():
         raise InputError(f"{out}: holds a run already; use another --out, or --resume auto")
     try:
-        (out / "labels").mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
         done = state.load(source) if resume not in ("auto", "never") or (resume == "auto" and here.exists()) else 0
         (out / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
         keep_metrics(out / "metrics.jsonl", done)
@@ -53,6 +60,7 @@ def save_labels(out: Path, motion: MotionSet, labels: LabelSet, epoch: int) -> N
     """The labels of an epoch: sample, label, agreement, core, cluster_size."""
     frame = labels.to_frame().rename(columns={"index": "sample"})
     frame["sample"] = list(motion.names)
+    (out / "labels").mkdir(exist_ok=True)
     frame.to_parquet(out / "labels" / f"epoch_{epoch:04d}.parquet", index=False)
 
 

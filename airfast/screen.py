@@ -55,15 +55,18 @@ class TrainingProgress:
 def describe_epoch(metrics: dict[str, Any]) -> str:
     """One line of an epoch's metrics."""
     line = f"loss {metrics['loss']:.2f}"
+    if "test" in metrics:
+        return f"{line}  accuracy {metrics['accuracy']:.0%} training, {metrics['test']['accuracy']:.0%} test"
     if "clusters" not in metrics:
-        return f"{line}  warm-up"
+        return f"{line}  alignment alone"
     noise, agreement = metrics["noise_share"], metrics["mean_agreement"]
     return f"{line}  {metrics['clusters']} clusters  noise {noise:.0%}  agreement {agreement:.2f}"
 
 
 def show_evaluation(rows: Sequence[Row], title: str) -> None:
     """The table of an evaluation: accuracy, macro-F1 and balanced accuracy."""
-    table = Table(title=f"{title}: percent, mean ± sd over probes", title_justify="left", box=SIMPLE_HEAD)
+    spread = ", mean ± sd over probes" if any(len(row.scores) > 1 for row in rows) else ""
+    table = Table(title=f"{title}: percent{spread}", title_justify="left", box=SIMPLE_HEAD)
     for name in ("features", "probe"):
         table.add_column(name, no_wrap=True)
     for name in ("accuracy", "macro-F1", "balanced"):
@@ -114,8 +117,17 @@ def announce(config: Config, run: Path, device: str) -> None:
     """What is about to run, where, and which label backend was chosen and why."""
     place = pick_device(device)
     backend, reason = resolve(config.cluster.backend, place)
-    console.print(f"preset {config.preset}, {config.train.epochs} epochs on {place.type}, into {run}", highlight=False)
-    console.print(f"labels: {backend.name} ({reason})", highlight=False)
+    what = f"preset {config.preset}" if config.method == "air" else f"{config.method}, preset {config.preset}"
+    console.print(f"{what}, {config.train.epochs} epochs on {place.type}, into {run}", highlight=False)
+    labels = f"{backend.name} ({reason})" if config.amdl else "none, the views are aligned and nothing else"
+    console.print(f"labels: {labels}", highlight=False)
+
+
+def announce_supervised(config: Config, run: Path, device: str) -> None:
+    """What is about to learn from labels, on which modalities, and where."""
+    place = pick_device(device)
+    what = f"{config.method} on {', '.join(config.modalities)}"
+    console.print(f"{what}, with labels, {config.train.epochs} epochs on {place.type}, into {run}", highlight=False)
 
 
 def show_quality(run: Path, device: str) -> None:

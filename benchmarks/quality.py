@@ -39,8 +39,9 @@ def one_run(data: Path, kind: str, seed: int, overrides: tuple[str, ...]) -> dic
 
 
 def stage_seconds(runs: list[dict[str, Any]]) -> dict[str, float]:
-    """Median seconds of an epoch by stage, over the epochs that have labels."""
-    labelled = [epoch["seconds"] for run in runs for epoch in run["epochs"] if "clusters" in epoch]
+    """Median seconds of an epoch by stage, over the epochs that have labels (all of them where a method has none)."""
+    epochs = [epoch for run in runs for epoch in run["epochs"]]
+    labelled = [each["seconds"] for each in [each for each in epochs if "clusters" in each] or epochs]
     return {stage: round(statistics.median(each[stage] for each in labelled), 3) for stage in labelled[0]}
 
 
@@ -71,6 +72,8 @@ def label_table(run: dict[str, Any]) -> list[str]:
     """Label quality of one run, every tenth epoch that has labels."""
     columns = ("clusters", "noise_share", "mean_agreement", "ami_class", "ami_group")
     labelled = [epoch for epoch in run["epochs"] if "clusters" in epoch]
+    if not labelled:
+        return ["None: the method has no discrete labels."]
     lines = [f"| epoch | {' | '.join(columns)} |", "|---|" + "---|" * len(columns)]
     for epoch in [*labelled[::10], labelled[-1]]:
         lines.append(

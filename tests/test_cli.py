@@ -54,6 +54,16 @@ def test_prepare_describe_pretrain_evaluate(run, walkers, tmp_path):
     assert "actor01" in out
 
 
+def test_train_supervised_shows_a_table(run, walkers, tmp_path):
+    walkers.save(tmp_path / "set")
+    overrides = [word for each in ("inputs.frames=8", "split.kind=random") for word in ("-o", each)]
+    words = ("train-supervised", tmp_path / "set", "--model", "st-gcn", "--epochs", 1, "--out", tmp_path / "run")
+    status, out, _ = run(*words, *overrides)
+    assert status == 0
+    for piece in ("st-gcn on joint", "epoch 1/1", "majority", "last epoch"):
+        assert piece in out
+
+
 def test_label_writes_parquet(run, tmp_path):
     import pandas as pd
 
@@ -95,6 +105,10 @@ def test_wrong_flag_is_status_2(run):
         (("pretrain", "nowhere"), ("nowhere",)),
         (("pretrain", "--preset", "smal"), ("did you mean 'small'",)),
         (("pretrain", "-o", "alr.kk=3"), ("unknown key 'alr.kk'", "did you mean 'k'")),
+        (("pretrain", "--method", "umrl"), ("did you mean 'umurl'",)),
+        (("pretrain", "--method", "agcn"), ("airfast train-supervised --model agcn",)),
+        (("train-supervised", "--model", "stgcn"), ("expected st-gcn, agcn, air", "did you mean 'st-gcn'")),
+        (("train-supervised", "nowhere"), ("nowhere",)),
         (("pretrain", "--device", "tpu"), ("expected auto, cpu or cuda",)),
         (("evaluate", "nowhere"), ("nowhere: no such file",)),
         (("label", "nowhere.npy"), ("nowhere.npy",)),

@@ -49,6 +49,8 @@ def test_small_sets_get_small_neighbourhoods():
         (("modalities=[joint,joint]",), "named twice"),
         (("model.heads=[x]",), "needs the head of HA"),
         (("inputs=strange",), "config: inputs"),
+        (("method=st-gnc",), "method: unknown 'st-gnc' (did you mean 'st-gcn'?)"),
+        (("method=umurl", "asp=true"), "AIR without its modules"),
         (("lr",), "expected key=value"),
         (("lr=[",), "not YAML"),
     ],

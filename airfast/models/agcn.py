@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from airfast.models.graph_network import GraphNetwork
+from airfast.models.graph_network import GraphNetwork, neighbourhoods
 from airfast.skeletons.graph import spatial_subsets
 from airfast.skeletons.layout import Layout
 
@@ -37,8 +37,7 @@ class AdaptiveConvolution(nn.Module):
     def forward(self, clips: Tensor) -> Tensor:
         """(B, in, T, J) to (B, out, T, J)."""
         graph = self.subsets + self.learnt + self.similarity(clips)  # (B, 3, J, J)
-        heard = (clips[:, None] @ graph[:, :, None]).flatten(1, 2)  # (B, 3·in, T, J)
-        return torch.relu(self.norm(self.weigh(heard)) + self.shortcut(clips))
+        return torch.relu(self.norm(self.weigh(neighbourhoods(clips, graph))) + self.shortcut(clips))
 
     def similarity(self, clips: Tensor) -> Tensor:
         """C of every subset: (B, 3, J, J), columns sum to one."""

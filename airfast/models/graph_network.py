@@ -12,6 +12,22 @@ KERNEL = 9  # frames of a temporal convolution
 SpatialConvolution = Callable[[int, int], nn.Module]
 
 
+def neighbourhoods(clips: Tensor, graph: Tensor) -> Tensor:
+    """What every joint hears from each of its subsets, side by side as channels.
+
+    Args:
+        clips: (B, C, T, J).
+        graph: (3, J, J) weights, or (B, 3, J, J) where every clip has its own; columns are the joints that listen.
+
+    Returns:
+        (B, 3·C, T, J).
+    """
+    batch, channels, frames, joints = clips.shape
+    side_by_side = graph.transpose(-3, -2).flatten(-2)  # (…, J, 3·J)
+    heard = clips.reshape(batch, channels * frames, joints) @ side_by_side
+    return heard.view(batch, channels, frames, -1, joints).permute(0, 3, 1, 2, 4).flatten(1, 2)
+
+
 class GraphBlock(nn.Module):
     """Spatial convolution, then temporal convolution, around a residual: (B, in, T, J) to (B, out, T/stride, J)."""
 

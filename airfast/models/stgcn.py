@@ -1,9 +1,9 @@
-"""ST-GCN, a supervised peer of Table I (Yan et al., AAAI 2018), in the 16-channel variant of the skeleton-SSL papers."""
+"""ST-GCN, a supervised peer of Table I (Yan et al., AAAI 2018), at the 16 channels of the skeleton-SSL papers."""
 
 import torch
 from torch import Tensor, nn
 
-from airfast.models.graph_network import GraphNetwork
+from airfast.models.graph_network import GraphNetwork, neighbourhoods
 from airfast.skeletons.graph import spatial_subsets
 from airfast.skeletons.layout import Layout
 
@@ -13,7 +13,7 @@ class SubsetConvolution(nn.Module):
 
     def __init__(self, subsets: Tensor, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.weigh = nn.Conv2d(inputs, len(subsets) * outputs, 1)
+        self.weigh = nn.Conv2d(len(subsets) * inputs, outputs, 1)
         self.importance = nn.Parameter(torch.ones_like(subsets))
         self.norm = nn.BatchNorm2d(outputs)
         self.register_buffer("subsets", subsets, persistent=False)
@@ -21,9 +21,7 @@ class SubsetConvolution(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """(B, in, T, J) to (B, out, T, J)."""
-        graph = self.subsets * self.importance
-        weighed = self.weigh(clips).unflatten(1, (len(graph), -1))  # (B, 3, out, T, J)
-        return torch.relu(self.norm((weighed @ graph[:, None]).sum(dim=1)))
+        return torch.relu(self.norm(self.weigh(neighbourhoods(clips, self.subsets * self.importance))))
 
 
 class STGCN(GraphNetwork):
