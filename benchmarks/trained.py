@@ -1,4 +1,4 @@
-"""Accuracy against cost: every model that has a quality record, at the FLOPs and the latency that it is deployed with.
+"""Accuracy against cost: every encoder that has a quality record, at the FLOPs and latency that it is deployed with.
 
     python -m benchmarks.trained
 
@@ -21,26 +21,14 @@ from airfast.bench.subjects import Subject
 from airfast.bench.table import line
 from airfast.bench.throughput import Runner, run, summary, weight_bytes
 from airfast.config import Config
-from airfast.models.agcn import AGCN
 from airfast.models.deployed import DeployedEncoder
 from airfast.models.folded import fold
-from airfast.models.stgcn import STGCN
 from airfast.skeletons.layout import load_layout
 
 RESULTS = Path(__file__).parent / "results"
 LAYOUT = load_layout("bandai")  # of every set that has a record
-NETWORKS = {"st-gcn": STGCN, "agcn": AGCN}
 REPEATS = 5
 EXPLAINED = {"group": "unseen actions", "random": "random 4:1", "subject": "unseen people"}
-
-
-def deployed(config: Config, classes: int) -> nn.Module:
-    """What a model of this configuration runs as: an encoder folded, a supervised network as it is."""
-    if config.method in NETWORKS:
-        made: nn.Module = NETWORKS[config.method](LAYOUT, classes, channels(config))
-    else:
-        made = fold(DeployedEncoder(config, LAYOUT))
-    return made.eval().requires_grad_(False)
 
 
 def channels(config: Config) -> int:
@@ -48,13 +36,13 @@ def channels(config: Config) -> int:
     return 6 if config.inputs.velocity == "true" else 3
 
 
-def cost(config: Config, classes: int) -> dict[str, Any]:
+def cost(config: Config) -> dict[str, Any]:
     """FLOPs of a clip, and latency at batch 1, fp32, eager."""
     clips = torch.randn(1, channels(config), config.inputs.frames, len(LAYOUT.joints))
     with torch.device("meta"):
-        empty = deployed(config, classes)
+        empty = fold(DeployedEncoder(config, LAYOUT))
         flops = true_count(empty, lambda: empty(clips.to("meta"))).flops
-    network = deployed(config, classes)
+    network = fold(DeployedEncoder(config, LAYOUT))
     runner = Runner(subject(config.method, network), "folded", "eager", clips, network, weight_bytes(network))
     for _ in range(REPEATS):
         run(runner, torch.device("cpu"))
@@ -75,7 +63,7 @@ def points(kept: dict[str, Any]) -> list[dict[str, Any]]:
     found = []
     for split in dict.fromkeys(each["split"] for each in kept["runs"]):
         runs = [each for each in kept["runs"] if each["split"] == split]
-        for name in ("untrained, linear", "pre-trained, linear", "supervised"):
+        for name in ("untrained, linear", "pre-trained, linear"):
             values = [100 * each["scores"][name]["accuracy"] for each in runs if name in each["scores"]]
             if values:
                 spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
@@ -91,7 +79,7 @@ def measure() -> dict[str, Any]:
         kept = json.loads(file.read_text())
         config = Config.model_validate(kept["runs"][0]["config"])
         about = {"record": file.stem, "data": kept["set"].partition("-")[0], "method": config.method}
-        models.append(about | {"points": points(kept), "cost": cost(config, kept["classes"])})
+        models.append(about | {"points": points(kept), "cost": cost(config)})
     return {"machine": machine(torch.device("cpu")), "models": models}
 
 
@@ -110,7 +98,7 @@ def markdown(record: dict[str, Any]) -> str:
             accuracy = f"{each['mean']:.1f}" + (f" ± {each['sd']:.1f}" if each["seeds"] > 1 else "")
             cells = (f"{spent['flops'] / 1e9:.4f}", f"{spent['p50_ms']:.2f}", f"{spent['fps']:,.0f}")
             name = f"{model['method']}, {each['features']}"
-            lines.append(line((model["data"], EXPLAINED[each["split"]], name, accuracy, *cells)))
+            lines.append(line((model["data"], EXPLAINED.get(each["split"], each["split"]), name, accuracy, *cells)))
     return "\n".join(lines) + "\n"
 
 
@@ -128,15 +116,17 @@ def plot(record: dict[str, Any], path: Path) -> None:
         for model in (each for each in record["models"] if each["data"] == data):
             for each in (one for one in model["points"] if one["split"] == split):
                 costs = (model["cost"]["flops"] / 1e6, model["cost"]["p50_ms"])
-                shape = "o" if each["features"] == "untrained, linear" else "D"
+                shape, fill = ("o", "none") if each["features"] == "untrained, linear" else ("D", None)
                 colour = f"C{methods.index(model['method'])}"
                 for axis, value in zip(pair, costs, strict=True):
                     name = f"{model['method']}, {each['features']}"
-                    axis.errorbar(value, each["mean"], each["sd"], fmt=shape, color=colour, capsize=3, label=name)
-        pair[0].set(ylabel=f"{data}, {EXPLAINED[split]}\naccuracy %")
+                    axis.errorbar(
+                        value, each["mean"], each["sd"], fmt=shape, mfc=fill, color=colour, capsize=3, label=name
+                    )
+        pair[0].set(ylabel=f"{data}, {EXPLAINED.get(split, split)}\naccuracy %")
         pair[0].legend(fontsize=7)
         for axis, name in zip(pair, ("MFLOP of one clip", "p50 latency, ms, batch 1"), strict=True):
-            axis.set(xlabel=name, xscale="log")
+            axis.set(xlabel=name, xscale="log", ylim=(0, 105))
             axis.grid(True, which="both", alpha=0.2)
     figure.suptitle(title(record["machine"]).partition("; airfast")[0], fontsize=8)
     figure.savefig(path, dpi=130)

@@ -26,6 +26,7 @@ def plot(record: Record, path: Path) -> None:
         draw(axis, record)
         axis.invert_yaxis()
         axis.grid(True, axis="x", alpha=0.2)
+        axis.set_axisbelow(True)
     machine = title(record["machine"])
     figure.suptitle(machine if len(machine) < 90 else machine.partition("; airfast")[0], fontsize=8)
     figure.savefig(path, dpi=130)
