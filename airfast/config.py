@@ -94,6 +94,9 @@ class Train(Section):
     lr_late: float = Field(5e-5, gt=0)
     lr_drop: float = Field(350 / 450, gt=0, le=1, description="share of the epochs after which lr becomes lr_late")
     weight_decay: float = Field(5e-4, ge=0)
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="of matrix products in a training step; auto: bf16 on CUDA, fp32 on the CPU"
+    )
     checkpoint_every: int = Field(10, ge=1, description="epochs between saved training states")
 
 

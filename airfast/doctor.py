@@ -16,6 +16,7 @@ from airfast.errors import InputError
 from airfast.labels import generate_labels
 from airfast.labels.backend import resolve
 from airfast.pretrain import begin, train_epoch
+from airfast.training_step import TrainingStep
 
 OPTIONAL = ("faiss", "cuml", "cudf", "cupy", "cuvs", "triton")
 
@@ -73,9 +74,9 @@ def self_test() -> Finding:
         if found.num_clusters != 3 or found.noise_share > 0:
             return Finding("self-test", f"expected 3 clusters, found {found.num_clusters}", ok=False)
         walkers = synthetic_walkers(clips=32)
-        config = load_config("demo", overrides=("model.hidden=16", "model.projection=32"))
+        config = load_config("demo", overrides=("model.hidden=16", "model.projection=32", "train.batch_size=8"))
         clips = DeviceClips.from_motion(walkers, config.inputs, device)
-        loss = train_epoch(begin(config, walkers, clips), clips, None, 0)["loss"]
+        loss = train_epoch(TrainingStep(begin(config, walkers, clips), clips), None, 0)["loss"]
     except Exception as error:  # whatever is wrong with this machine is what the command is asked to say
         return Finding("self-test", f"{type(error).__name__}: {error}", ok=False)
     return Finding("self-test", f"passed in {time.perf_counter() - started:.1f} s (loss {loss:.2f})")

@@ -1,6 +1,9 @@
-"""Equations 2 to 7 as functions of tensors (METHOD 4 and 5)."""
+"""Equations 2 to 7 as functions of tensors (METHOD 4 and 5).
 
-import math
+Logits are (B, C): a column for each of the K clusters, and −inf in every column that stands for none. The shape is that
+of the head and not of the epoch, so that a new K changes no shape on the device; without −inf, C is K.
+"""
+
 from collections.abc import Sequence
 
 import torch
@@ -14,17 +17,26 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask, values, 0.0).sum() / mask.sum().clamp(min=1)
 
 
+def log_probabilities(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits (B, C) to log q (B, C), 0 in columns that stand for no cluster, and K (B,), the number of those that do.
+
+    A finite filling, since −inf·0 is not a number, in a product and in its gradient.
+    """
+    absent = logits.isneginf()
+    return F.log_softmax(logits, dim=1).masked_fill(absent, 0.0), (~absent).sum(dim=1, dtype=logits.dtype)
+
+
 def appendage_loss(logits: Tensor, labels: Tensor, agreement: Tensor) -> Tensor:
     """Eq. 2: mean_i [ S·CE(Y_h, q) + (1−S)·KL(u ‖ q) ], u uniform over the clusters.
 
     Args:
-        logits: (B, K) of the appendage head; q is their softmax.
+        logits: (B, C) of the appendage head; q is their softmax.
         labels: (B,) int64 hard labels, −1 for noise, which does not count.
         agreement: (B,) S in [0, 1].
     """
-    log_q = F.log_softmax(logits, dim=1)
+    log_q, clusters = log_probabilities(logits)
     cross_entropy = -log_q.gather(1, labels.clamp(min=0)[:, None])[:, 0]
-    divergence = -log_q.mean(dim=1) - math.log(logits.shape[1])
+    divergence = -log_q.sum(dim=1) / clusters - clusters.log()
     return masked_mean(agreement * cross_entropy + (1 - agreement) * divergence, labels >= 0)
 
 
@@ -32,12 +44,12 @@ def refined_loss(logits: Tensor, appendage_logits: Tensor, labels: Tensor, agree
     """Eq. 3: the cross-entropy of X against S·q_HA + (1−S)·onehot(Y_h), q_HA held constant.
 
     Args:
-        logits: (B, K) of the head of X.
-        appendage_logits: (B, K) of the head of HA; no gradient flows into them.
+        logits: (B, C) of the head of X.
+        appendage_logits: (B, C) of the head of HA; no gradient flows into them.
         labels: (B,) int64, −1 for noise, which does not count.
         agreement: (B,) S in [0, 1].
     """
-    log_q = F.log_softmax(logits, dim=1)
+    log_q, _ = log_probabilities(logits)
     hard = -log_q.gather(1, labels.clamp(min=0)[:, None])[:, 0]
     soft = -(appendage_logits.detach().softmax(dim=1) * log_q).sum(dim=1)
     return masked_mean(agreement * soft + (1 - agreement) * hard, labels >= 0)

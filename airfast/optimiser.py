@@ -26,10 +26,18 @@ def head_rows(method: Air) -> list[nn.Parameter]:
 
 
 def refresh_heads(method: Air, optimiser: torch.optim.Optimizer) -> None:
-    """Forget the moments of the head rows and take the rows as they are now: they restart every epoch."""
+    """Forget the moments of the head rows and take the rows as they are now: they restart every epoch.
+
+    Rows that did not move keep the memory of their moments, which a captured step has the address of.
+    """
+    rows = head_rows(method)
     for old in optimiser.param_groups[1]["params"]:
-        optimiser.state.pop(old, None)
-    optimiser.param_groups[1]["params"] = head_rows(method)
+        if any(old is each for each in rows):
+            for moment in optimiser.state[old].values():
+                moment.zero_()
+        else:
+            optimiser.state.pop(old, None)
+    optimiser.param_groups[1]["params"] = rows
 
 
 def learning_rate(settings: Train, epoch: int) -> float:

@@ -21,6 +21,7 @@ from airfast.methods.air import Air
 from airfast.optimiser import build_optimiser, learning_rate, set_learning_rate
 from airfast.run_folder import append_metrics, open_run, save_labels, write_split
 from airfast.skeletons.layout import Layout
+from airfast.training_step import TrainingStep
 
 Metrics = dict[str, Any]
 FEATURE_BATCH = 512  # clips a forward pass of the label stage; results do not depend on it
@@ -74,6 +75,7 @@ def pretrain(
     state = begin(config, motion, clips)
     done = open_run(out, config, resume, state)
     write_split(out, data, motion, train, test)
+    step = TrainingStep(state, clips)
     for epoch in range(done, config.train.epochs):
         set_learning_rate(state.optimiser, learning_rate(config.train, epoch))
         clock = Stopwatch(place)
@@ -83,7 +85,7 @@ def pretrain(
             clock.lap("features")
             labels = discrete_labels(state, features, nuisance)
             clock.lap("labels")
-        metrics = train_epoch(state, clips, labels, epoch)
+        metrics = train_epoch(step, labels, epoch)
         clock.lap("training")
         metrics |= describe_labels(labels, motion_train) | {"seconds": clock.laps}
         if labels is not None:
@@ -144,30 +146,25 @@ def all_features(method: Air, clips: DeviceClips) -> dict[str, Tensor]:
     return {scale: torch.cat([row[scale] for row in rows]).float() for scale in rows[0]}
 
 
-def train_epoch(state: TrainingState, clips: DeviceClips, labels: EpochLabels | None, epoch: int) -> Metrics:
+def train_epoch(step: TrainingStep, labels: EpochLabels | None, epoch: int) -> Metrics:
     """One pass over the clips in equal batches; the mean of every loss term, read from the device once.
 
     Raises:
         NonFiniteLoss: with the epoch and the first batch (both counted from 1).
     """
-    config, generator = state.method.config, state.generator
+    state = step.state
     supervised = labels if labels is not None and labels.clusters >= 2 else None
-    sums: dict[str, Tensor] = {}
-    first_bad = torch.full((), -1, device=clips.frames.device)
-    for step, batch in enumerate(epoch_batches(config, clips, supervised, generator)):
-        views = [clips.view(batch, generator) for _ in range(state.method.views_wanted)]
-        named = state.method.losses(views, supervised.of(batch) if supervised else None)
-        loss = torch.stack(list(named.values())).sum()
-        state.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        state.optimiser.step()
-        for name, value in (named | {"loss": loss}).items():
-            sums[name] = sums.get(name, 0) + value.detach()
-        first_bad = torch.where((first_bad < 0) & ~torch.isfinite(loss.detach()), step, first_bad)
-    if int(first_bad) >= 0:
-        raise NonFiniteLoss(f"epoch {epoch + 1}, batch {int(first_bad) + 1}: the loss is not finite")
-    means = torch.stack(list(sums.values())).div(step + 1).tolist()
-    return {"epoch": epoch + 1, "lr": state.optimiser.param_groups[0]["lr"], **dict(zip(sums, means, strict=True))}
+    batches = epoch_batches(state.method.config, step.clips, supervised, state.generator)
+    losses = torch.stack([step(batch, supervised.of(batch) if supervised else None).clone() for batch in batches])
+    finite = losses[:, -1].isfinite().cummin(dim=0).values.sum()  # steps before the first that was not
+    good, *means = torch.cat([finite[None], losses.mean(dim=0)]).tolist()
+    if good < len(batches):
+        raise NonFiniteLoss(f"epoch {epoch + 1}, batch {round(good) + 1}: the loss is not finite")
+    return {
+        "epoch": epoch + 1,
+        "lr": state.optimiser.param_groups[0]["lr"],
+        **dict(zip(step.terms, means, strict=True)),
+    }
 
 
 def epoch_batches(

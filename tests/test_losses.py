@@ -53,6 +53,26 @@ def test_noise_counts_for_nothing(batch):
     assert torch.isfinite(losses.masked_mean(spoilt[:, 0], keep))
 
 
+@pytest.mark.parametrize("loss", [losses.appendage_loss, losses.refined_loss, losses.hard_label_loss])
+def test_columns_of_no_cluster_change_neither_loss_nor_gradient(batch, loss):
+    logits, appendage, labels, agreement = tensors(*batch)
+    rest = {losses.appendage_loss: (labels, agreement), losses.hard_label_loss: (labels,)}
+
+    def value_and_gradient(width):
+        wide, wide_appendage = (
+            torch.nn.functional.pad(each, (0, width - K), value=-torch.inf) for each in (logits, appendage)
+        )
+        wide.requires_grad_()
+        value = loss(wide, *rest.get(loss, (wide_appendage, labels, agreement)))
+        value.backward()
+        return value.detach(), wide.grad
+
+    (sliced, gradient), (masked, wide_gradient) = value_and_gradient(K), value_and_gradient(128)
+    torch.testing.assert_close(masked, sliced, rtol=1e-12, atol=0)  # float64: another order of summation
+    torch.testing.assert_close(wide_gradient[:, :K], gradient, rtol=1e-12, atol=1e-15)
+    assert not wide_gradient[:, K:].any()
+
+
 def test_full_agreement_makes_equation_2_the_cross_entropy(batch):
     logits, _, labels, _ = tensors(*batch)
     ones = torch.ones(len(labels), dtype=logits.dtype)

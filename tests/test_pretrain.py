@@ -13,6 +13,7 @@ from airfast.data.dataset import DeviceClips
 from airfast.device import pick_device
 from airfast.errors import InputError
 from airfast.labels import generate_labels
+from airfast.training_step import TrainingStep
 from tests.conftest import TINY
 
 pretraining = sys.modules["airfast.pretrain"]  # the package's own name ``pretrain`` is the function
@@ -118,7 +119,7 @@ def test_a_loss_that_is_not_finite_names_epoch_and_batch(walkers, tiny):
     with torch.no_grad():
         next(state.method.projectors["joint"].parameters()).fill_(float("nan"))
     with pytest.raises(pretraining.NonFiniteLoss, match="epoch 3, batch 1"):
-        pretraining.train_epoch(state, clips, None, epoch=2)
+        pretraining.train_epoch(TrainingStep(state, clips), None, epoch=2)
 
 
 def test_too_few_clusters_leave_alignment_alone(walkers, tiny, tmp_path):

@@ -22,18 +22,20 @@ def transform_coordinates(clips: Tensor, matrices: Tensor) -> Tensor:
     return torch.einsum(pattern, matrices, torch.unflatten(clips, 1, (-1, 3))).flatten(1, 2)
 
 
-def mild(clips: Tensor, mirror: Sequence[int], generator: Generator) -> Tensor:
+def mild(clips: Tensor, mirror: Tensor, generator: Generator) -> Tensor:
     """The default views: half of the clips mirrored, a turn of at most 15 degrees, 5 mm of jitter.
 
     Args:
         clips: (B, 3 or 6, T, J), metres, y up, x across the body.
-        mirror: (J,) the layout's permutation of left and right.
+        mirror: (J,) int64, the layout's permutation of left and right, on the device of the clips.
         generator: on the device of the clips.
     """
     batch = clips.shape[0]
-    flipped = clips[..., list(mirror)] * clips.new_tensor([-1.0, 1.0, 1.0]).repeat(clips.shape[1] // 3)[:, None, None]
     flip = uniform((batch, 1, 1, 1), 0, 1, clips, generator) < 0.5
-    clips = transform_coordinates(torch.where(flip, flipped, clips), turns(clips, math.radians(15), generator))
+    swapped = torch.where(flip, clips.index_select(-1, mirror), clips)
+    turn = turns(clips, math.radians(15), generator)
+    across = torch.where(flip[..., 0], -turn[:, :, :1], turn[:, :, :1])  # x changes sign with the sides
+    clips = transform_coordinates(swapped, torch.cat([across, turn[:, :, 1:]], dim=2))
     jitter = torch.randn(clips[:, :3].shape, generator=generator, device=clips.device, dtype=clips.dtype) * 0.005
     return torch.cat([clips[:, :3] + jitter, clips[:, 3:]], dim=1)
 

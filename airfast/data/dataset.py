@@ -22,14 +22,14 @@ class DeviceClips:
         frames: (F, C, J) float32; C is 3 (positions in metres, root-centred) or 6 (and velocities, metres a second).
         offsets: (N,) int64, first frame of each clip.
         lengths: (N,) int64, frames of each clip.
-        mirror: the layout's permutation of left and right.
+        mirror: (J,) int64, the layout's permutation of left and right, on the device too.
         inputs: how clips are read: T, the augmentation, the velocity.
     """
 
     frames: Tensor
     offsets: Tensor
     lengths: Tensor
-    mirror: tuple[int, ...]
+    mirror: Tensor
     inputs: Inputs
 
     @classmethod
@@ -39,7 +39,7 @@ class DeviceClips:
             frames=torch.from_numpy(normalise(motion, inputs)).to(device),
             offsets=torch.from_numpy(motion.offsets).to(device),
             lengths=torch.from_numpy(motion.lengths).to(device),
-            mirror=motion.layout.mirror,
+            mirror=torch.tensor(motion.layout.mirror, device=device),
             inputs=inputs,
         )
 

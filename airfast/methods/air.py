@@ -27,7 +27,7 @@ class Targets:
 
     labels: Tensor  # (B,) int64, −1 for noise
     agreement: Tensor  # (B,) float32, S of Eq. 1
-    clusters: int  # K of this epoch
+    clusters: int | Tensor  # K of this epoch; () int64 inside a step, so that a captured one does not hold a number
 
 
 class Air(nn.Module):
@@ -65,7 +65,9 @@ class Air(nn.Module):
             views: one (B, C, T, J) a modality, in the order of the configuration, then one for the multis.
             targets: the batch's discrete labels; None while warming up or where an epoch found too few clusters.
         """
-        with torch.autocast(views[0].device.type, torch.bfloat16, enabled=views[0].is_cuda):
+        precision = self.config.train.precision
+        half = precision == "bf16" or (precision == "auto" and views[0].is_cuda)
+        with torch.autocast(views[0].device.type, torch.bfloat16, enabled=half):
             multi = self.features(views[-1])
             projected = self._project(views[:-1], multi)
             logits = {} if targets is None else self._classify(multi, targets.clusters)
@@ -82,14 +84,15 @@ class Air(nn.Module):
         singles: dict[str, list[Tensor]] = {scale: [] for scale in single_scales}
         multis = []
         for view, modality in zip(views, self.config.modalities, strict=True):
-            project = self.projectors[modality]
-            for scale in single_scales:
-                tokens = self.inputs(view, scale, (modality,))[modality]
-                singles[scale].append(project(self.encoder.single(tokens, modality, scale)).float())
-            multis.append([project(feature).float() for feature in multi.values()])
+            tokens = {scale: self.inputs(view, scale, (modality,))[modality] for scale in single_scales}
+            single = [self.encoder.single(each, modality, scale) for scale, each in tokens.items()]
+            projected = self.projectors[modality](torch.stack([*single, *multi.values()])).float().unbind()
+            for scale, each in zip(single_scales, projected, strict=False):
+                singles[scale].append(each)
+            multis.append(list(projected[len(single_scales) :]))
         return singles, multis
 
-    def _classify(self, multi: dict[str, Tensor], clusters: int) -> dict[str, Tensor]:
+    def _classify(self, multi: dict[str, Tensor], clusters: int | Tensor) -> dict[str, Tensor]:
         return {scale: head(multi[scale], clusters) for scale, head in self.heads.items()}
 
     def _alignment(self, singles: dict[str, list[Tensor]], multis: list[list[Tensor]]) -> dict[str, Tensor]:

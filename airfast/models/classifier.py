@@ -8,7 +8,7 @@ from airfast.models.agcn import AGCN
 from airfast.models.deployed import DeployedEncoder
 from airfast.models.stgcn import STGCN
 from airfast.skeletons.layout import Layout
-from airfast.skeletons.modalities import Modality, read_modality
+from airfast.skeletons.modalities import Modality, parent_or_self, read_modality
 
 
 class Stream(nn.Module):
@@ -16,7 +16,9 @@ class Stream(nn.Module):
 
     def __init__(self, network: nn.Module, modality: Modality, parents: tuple[int, ...]) -> None:
         super().__init__()
-        self.network, self.modality, self.parents = network, modality, parents
+        self.network, self.modality = network, modality
+        self.register_buffer("parents", parent_or_self(parents), persistent=False)
+        self.parents: Tensor
 
     def forward(self, clips: Tensor) -> Tensor:
         """Clips (B, 3 or 6, T, J) to logits (B, classes)."""

@@ -10,7 +10,7 @@ from airfast.errors import InputError
 
 
 class Projector(nn.Sequential):
-    """D→D→D→Z with BatchNorm and ReLU on the first two: (B, D) to (B, Z)."""
+    """D→D→D→Z with BatchNorm and ReLU on the first two: (B, D) to (B, Z), or G batches at once."""
 
     def __init__(self, width: int, projection: int) -> None:
         super().__init__(
@@ -23,14 +23,23 @@ class Projector(nn.Sequential):
             nn.Linear(width, projection),
         )
 
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, D) to (B, Z), or (G, B, D) to (G, B, Z): one product for all G, each normalised by its own statistics."""
+        for layer in self:
+            apart = features.ndim == 3 and isinstance(layer, nn.BatchNorm1d)
+            features = torch.stack([layer(each) for each in features.unbind()]) if apart else layer(features)
+        return features
+
 
 class ClusterHead(nn.Module):
-    """BatchNorm neck (bias frozen) and a bias-free Linear, sliced to the clusters of the epoch.
+    """BatchNorm neck (bias frozen) and a bias-free Linear with more rows than there are clusters.
+
+    Rows beyond the clusters of an epoch are zero and stay so: no gradient reaches them, and there is nothing to decay.
 
     Args:
         width: D, entries of a feature.
-        capacity: rows kept for clusters. "auto" starts with 128 and grows by multiples of 128, so that the shapes of
-            a training step seldom change; a number is final.
+        capacity: C, rows kept for clusters. "auto" starts with 128 and grows by multiples of 128, so that the shapes
+            of a training step seldom change; a number is final.
     """
 
     def __init__(self, width: int, capacity: int | Literal["auto"]) -> None:
@@ -40,9 +49,10 @@ class ClusterHead(nn.Module):
         self.neck.bias.requires_grad_(False)
         self.weight = nn.Parameter(torch.zeros(128 if capacity == "auto" else capacity, width))
 
-    def forward(self, features: Tensor, clusters: int) -> Tensor:
-        """Features (B, D) to logits (B, clusters)."""
-        return F.linear(self.neck(features), self.weight[:clusters])
+    def forward(self, features: Tensor, clusters: int | Tensor) -> Tensor:
+        """Features (B, D) to logits (B, C), −inf beyond the first ``clusters``, which may be a tensor of the device."""
+        beyond = torch.arange(len(self.weight), device=self.weight.device) >= clusters
+        return F.linear(self.neck(features), self.weight).masked_fill(beyond, -torch.inf)
 
     def resize(self, clusters: int) -> None:
         """Make room for so many clusters; raises InputError where the capacity is a fixed number and too small."""
@@ -55,7 +65,7 @@ class ClusterHead(nn.Module):
 
     @torch.no_grad()
     def restart(self, features: Tensor, labels: Tensor, clusters: int) -> None:
-        """Set the first rows to the unit-norm centroids of this epoch's clusters, seen through the neck.
+        """Set the first rows to the unit-norm centroids of this epoch's clusters, seen through the neck, others to 0.
 
         The neck's running statistics are set to those of all features too: logits start as similarities to the
         centroids in the space where the head will read them, and not in one that lags an epoch behind.
@@ -72,7 +82,15 @@ class ClusterHead(nn.Module):
         self.neck.running_mean.copy_(mean)
         self.neck.running_var.copy_(variance)
         normed = (features - mean) * torch.rsqrt(variance + self.neck.eps) * self.neck.weight
-        # One row more than there are clusters collects the noise (label −1) and is dropped: no host-side masking.
-        sums = normed.new_zeros(clusters + 1, normed.shape[1])
-        sums.index_add_(0, torch.where(labels < 0, clusters, labels), normed)
-        self.weight[:clusters] = F.normalize(sums[:clusters], dim=1)
+        self.weight.copy_(F.normalize(sums_by_label(normed, labels, len(self.weight)), dim=1))
+
+
+def sums_by_label(rows: Tensor, labels: Tensor, count: int) -> Tensor:
+    """Rows (N, D) summed by their label in 0..count−1, others left out: (count, D).
+
+    Sorted, and each sum taken in order: adding where labels point would give other bits in every run on a GPU.
+    """
+    ranked, order = labels.sort(stable=True)
+    starts = torch.searchsorted(ranked, torch.arange(count + 1, device=labels.device))
+    # unsafe: its checks would read the offsets on the host
+    return torch.segment_reduce(rows[order], "sum", offsets=starts, axis=0, unsafe=True, initial=0.0)

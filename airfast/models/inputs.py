@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from airfast.skeletons.layout import Layout
-from airfast.skeletons.modalities import Modality, read_modality
+from airfast.skeletons.modalities import Modality, parent_or_self, read_modality
 from airfast.skeletons.partition import pooling_matrix
 
 SCALES = ("x", "la", "ha")
@@ -36,34 +36,36 @@ class InputStage(nn.Module):
     def __init__(self, layout: Layout, modalities: Sequence[Modality], scales: Sequence[str] = SCALES) -> None:
         super().__init__()
         self.modalities = tuple(modalities)
-        self.parents = {"x": layout.parents, "la": layout.low_parents, "ha": layout.high_parents}
         self.scales = tuple(scales)
-        self.parts = {scale: len(self.parents[scale]) for scale in self.scales}
+        parents = {"x": layout.parents, "la": layout.low_parents, "ha": layout.high_parents}
+        self.parts = {scale: len(parents[scale]) for scale in self.scales}
         for scale, part_of in (("la", layout.low), ("ha", layout.high)):
             if scale in self.scales:
                 matrix = pooling_matrix(part_of, self.parts[scale])  # (P, J), rows sum to one
                 self.register_buffer(f"pool_{scale}", matrix.T.contiguous(), persistent=False)
         for scale in self.scales:
+            self.register_buffer(f"parents_{scale}", parent_or_self(parents[scale]), persistent=False)
             shape = (len(self.modalities), 3, 1, self.parts[scale])
             self.register_buffer(f"mean_{scale}", torch.zeros(shape))
             self.register_buffer(f"inverse_sd_{scale}", torch.ones(shape))
 
-    def read(self, clips: Tensor, scale: str, modalities: Sequence[Modality]) -> Tensor:
-        """Some modalities of one scale: (B, M, 3, T, P), in the units of the clips."""
+    def read(self, clips: Tensor, scale: str, modalities: Sequence[Modality]) -> list[Tensor]:
+        """Some modalities of one scale: (B, 3, T, P) each, in the units of the clips."""
         skeleton = clips if scale == "x" else clips @ self.get_buffer(f"pool_{scale}")
-        return torch.stack([read_modality(skeleton, each, self.parents[scale]) for each in modalities], dim=1)
+        return [read_modality(skeleton, each, self.get_buffer(f"parents_{scale}")) for each in modalities]
 
     @torch.no_grad()
     def fit(self, batches: Iterable[Tensor]) -> None:
         """Take mean and standard deviation from clips (B, C, T, J); coordinates that never move are left centred."""
-        sums = {scale: torch.zeros(2, *self.get_buffer(f"mean_{scale}").shape).double() for scale in self.scales}
+        buffers = {scale: self.get_buffer(f"mean_{scale}") for scale in self.scales}
+        sums = {scale: each.new_zeros(2, *each.shape, dtype=torch.float64) for scale, each in buffers.items()}
         count = 0
         for clips in batches:
             count += clips.shape[0] * clips.shape[2]
             for scale in self.scales:
-                values = self.read(clips, scale, self.modalities).double()
+                values = torch.stack(self.read(clips, scale, self.modalities), dim=1).double()  # (B, M, 3, T, P)
                 moments = torch.stack([values.sum(dim=(0, 3)), values.square().sum(dim=(0, 3))])
-                sums[scale] = sums[scale].to(values.device) + moments[:, :, :, None]
+                sums[scale] += moments[:, :, :, None]
         for scale, (first, second) in sums.items():
             mean = first / count
             deviation = (second / count - mean.square()).clamp(min=0).sqrt()
@@ -76,10 +78,12 @@ class InputStage(nn.Module):
     ) -> dict[Modality, Tokens]:
         """Tokens of some modalities (all of them by default) at one scale."""
         wanted = self.modalities if modalities is None else tuple(modalities)
-        rows = [self.modalities.index(each) for each in wanted]
         mean, inverse = self.get_buffer(f"mean_{scale}"), self.get_buffer(f"inverse_sd_{scale}")
-        values = (self.read(clips, scale, wanted) - mean[rows]) * inverse[rows]
-        return {modality: tokenise(each) for modality, each in zip(wanted, values.unbind(1), strict=True)}
+        tokens = {}
+        for modality, values in zip(wanted, self.read(clips, scale, wanted), strict=True):
+            row = self.modalities.index(modality)
+            tokens[modality] = tokenise((values - mean[row]) * inverse[row])
+        return tokens
 
 
 def tokenise(values: Tensor) -> Tokens:

@@ -10,18 +10,22 @@ Modality = Literal["joint", "bone", "motion"]
 MODALITIES: tuple[Modality, ...] = ("joint", "bone", "motion")
 
 
-def bone(positions: Tensor, parents: Sequence[int]) -> Tensor:
+def parent_or_self(parents: Sequence[int]) -> Tensor:
+    """The index of each joint's parent, and of the root itself where there is none (−1): (J,) int64."""
+    return torch.tensor([joint if parent < 0 else parent for joint, parent in enumerate(parents)])
+
+
+def bone(positions: Tensor, parents: Tensor) -> Tensor:
     """Each joint minus its parent; the root's bone is zero.
 
     Args:
         positions: (B, 3, T, J), any unit of length.
-        parents: (J,) index of each joint's parent, -1 for the root.
+        parents: (J,) int64 as of :func:`parent_or_self`, on the device of the positions.
 
     Returns:
         (B, 3, T, J) in the same unit.
     """
-    parent_or_self = [joint if parent < 0 else parent for joint, parent in enumerate(parents)]
-    return positions - positions[..., parent_or_self]
+    return positions - positions.index_select(-1, parents)
 
 
 def frame_difference(positions: Tensor) -> Tensor:
@@ -36,13 +40,13 @@ def frame_difference(positions: Tensor) -> Tensor:
     return torch.nn.functional.pad(positions[:, :, 1:] - positions[:, :, :-1], (0, 0, 0, 1))
 
 
-def read_modality(clips: Tensor, modality: Modality, parents: Sequence[int]) -> Tensor:
+def read_modality(clips: Tensor, modality: Modality, parents: Tensor) -> Tensor:
     """One modality of a batch of clips.
 
     Args:
         clips: (B, 3, T, J) positions, or (B, 6, T, J) positions followed by true-time velocities.
         modality: which reading.
-        parents: (J,) parent of each joint (or of each part, on the part trees of ASP).
+        parents: (J,) int64, parent of each joint (or of each part, on the part trees of ASP), the root's its own.
 
     Returns:
         (B, 3, T, J). Motion is the velocity where the clips carry one, the frame difference where they do not.

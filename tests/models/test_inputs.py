@@ -2,7 +2,7 @@ import torch
 
 from airfast.models.inputs import InputStage, tokenise
 from airfast.skeletons.layout import load_layout
-from airfast.skeletons.modalities import MODALITIES, bone, frame_difference, read_modality
+from airfast.skeletons.modalities import MODALITIES, bone, frame_difference, parent_or_self, read_modality
 
 LAYOUT = load_layout("gait16")
 CLIPS = torch.randn(5, 6, 4, 16, generator=torch.Generator().manual_seed(0)) * 3 + 1  # (B, C, T, J)
@@ -18,7 +18,7 @@ def test_tokens_hold_the_coordinates_of_a_frame_and_of_a_joint():
 
 def test_part_skeletons_are_means_of_their_joints():
     stage = InputStage(LAYOUT, ("joint",))
-    pooled = stage.read(CLIPS, "ha", ("joint",))[:, 0]  # (B, 3, T, 5)
+    pooled = stage.read(CLIPS, "ha", ("joint",))[0]  # (B, 3, T, 5)
     for part in range(5):
         members = [joint for joint, owner in enumerate(LAYOUT.high) if owner == part]
         torch.testing.assert_close(pooled[..., part], CLIPS[:, :3][..., members].mean(-1))
@@ -27,14 +27,15 @@ def test_part_skeletons_are_means_of_their_joints():
 def test_modalities():
     positions, velocities = CLIPS[:, :3], CLIPS[:, 3:]
     child = next(joint for joint, parent in enumerate(LAYOUT.parents) if parent >= 0)
-    difference = bone(positions, LAYOUT.parents)
+    parents = parent_or_self(LAYOUT.parents)
+    difference = bone(positions, parents)
     assert torch.equal(difference[..., child], positions[..., child] - positions[..., LAYOUT.parents[child]])
     assert not difference[..., LAYOUT.root].any()
     motion = frame_difference(positions)
     assert torch.equal(motion[:, :, 1], positions[:, :, 2] - positions[:, :, 1])
     assert not motion[:, :, -1].any()
-    assert torch.equal(read_modality(CLIPS, "motion", LAYOUT.parents), velocities)
-    assert torch.equal(read_modality(positions, "motion", LAYOUT.parents), motion)
+    assert torch.equal(read_modality(CLIPS, "motion", parents), velocities)
+    assert torch.equal(read_modality(positions, "motion", parents), motion)
 
 
 def test_standardised_over_all_batches():
