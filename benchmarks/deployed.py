@@ -1,6 +1,6 @@
 """The deployed encoder: which way to run it wins, and what low precision does to a linear probe.
 
-    python -m benchmarks.deployed SET [--name bandai1] [--epochs 20]
+    python -m benchmarks.deployed SET [--name bandai1] [--epochs 10]
 
 SET is a prepared, labelled set (bandai1 for what is recorded). Writes deployed.json and .md into results/; about four
 minutes on two idle cores. Features of a small encoder trained here and of an untrained one of H = 1024 are probed in
@@ -33,7 +33,7 @@ from airfast.models.deployed import DeployedEncoder
 from airfast.models.folded import fold
 
 RESULTS = Path(__file__).parent / "results"
-SPLITS, SEEDS, REPEATS = 10, 5, 5
+SPLITS, SEEDS, REPEATS = 6, 5, 5
 PROBED = ("fp32", "bf16", "int8")
 
 
@@ -170,7 +170,7 @@ def main() -> None:
     """Measure, record, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("set", type=Path)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--name", help="of the set in what is written; the set's own if not given")
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()

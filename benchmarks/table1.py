@@ -1,9 +1,9 @@
 """Table I of the paper, measured: sizes in every convention, speed of what is deployed, the printed rows beside.
 
-    python -m benchmarks.table1 [--device cuda] [--sizes]
+    python -m benchmarks.table1 [--device cuda] [--compile] [--sizes]
 
-Writes table1.json, .md and .png (table1-cuda.* on a card) into results/; about four minutes on two idle cores. --sizes
-counts and times nothing.
+Writes table1.json, .md and .png (table1-cuda.* on a card) into results/; about two minutes on two idle cores, five
+more with --compile (benchmarks.deployed tries that for AIR). --sizes counts and times nothing.
 """
 
 import argparse
@@ -45,6 +45,7 @@ def main() -> None:
     """Measure, record, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--sizes", action="store_true")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, default=RESULTS)
@@ -54,7 +55,7 @@ def main() -> None:
         fps=not given.sizes,
         device=pick_device(given.device),
         precisions=("fp32", "bf16"),
-        compiled=True,
+        compiled=given.compile,
         batches=BATCHES[given.device],
         repeats=given.repeats,
         say=lambda line: print(line, flush=True),
