@@ -5,14 +5,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.metrics import adjusted_mutual_info_score
 from torch import Tensor
 from torch.nn import functional as F
 
 from airfast.checkpoint import TrainingState
+from airfast.config import Config
 from airfast.data.motion import MotionSet
 from airfast.errors import InputError
 from airfast.labels import LabelSet, generate_labels
+from airfast.labels.statistics import contingency, describe_frame
 from airfast.methods.air import Targets
 from airfast.optimiser import refresh_heads
 
@@ -38,7 +41,7 @@ def known_nuisance(motion: MotionSet, kind: str, device: torch.device) -> Tensor
     known = motion.groups if kind == "group" else motion.subjects
     if "" in known:
         raise InputError(f"cluster.centre={kind}: the {kind} of clip {motion.names[known.index('')]} is not known")
-    return torch.from_numpy(np.unique(known, return_inverse=True)[1]).to(device)
+    return codes(known, device)
 
 
 def centred(features: Tensor, nuisance: Tensor) -> Tensor:
@@ -52,6 +55,36 @@ def centred(features: Tensor, nuisance: Tensor) -> Tensor:
     return features - (sums / count[:, None])[nuisance]
 
 
+def clustered(config: Config, features: dict[str, Tensor], nuisance: Tensor | None = None) -> Tensor:
+    """What the label stage clusters: the unit-norm y_s side by side, divided by √3 (or y_X alone), (N, D)."""
+    scales = config.scales if config.cluster.feature == "concat" else ("x",)
+    units = [F.normalize(seen(features[scale], nuisance).float(), dim=1) for scale in scales]
+    return torch.cat(units, dim=1).div(len(units) ** 0.5)
+
+
+def seen(features: Tensor, nuisance: Tensor | None) -> Tensor:
+    """Features (N, D) as the label stage sees them: centred by what it is to be blind to, if there is such."""
+    return features if nuisance is None else centred(features, nuisance)
+
+
+def cluster(config: Config, features: dict[str, Tensor], nuisance: Tensor | None = None) -> LabelSet:
+    """The label stage on features y_s (N, D) of every scale, as a configuration says (METHOD 3 and Eq. 1)."""
+    k1, k2 = config.cluster.neighbours(len(features["x"]))
+    refined = config.alr.enabled and "ha" in config.scales
+    return generate_labels(
+        clustered(config, features, nuisance),
+        (seen(features["x"], nuisance), seen(features["ha"], nuisance)) if refined else None,
+        metric=config.cluster.metric,
+        eps=config.cluster.eps,
+        min_samples=config.cluster.min_samples,
+        k1=k1,
+        k2=k2,
+        agreement_k=min(config.alr.k, len(features["x"]) - 1),
+        dbscan=config.cluster.dbscan,
+        backend=config.cluster.backend,
+    )
+
+
 def discrete_labels(state: TrainingState, features: dict[str, Tensor], nuisance: Tensor | None = None) -> EpochLabels:
     """Cluster, refine, and restart the heads on the clusters (METHOD 3 and Eq. 1).
 
@@ -61,20 +94,7 @@ def discrete_labels(state: TrainingState, features: dict[str, Tensor], nuisance:
         nuisance: (N,) int64, what the label stage is to be blind to; None for nothing.
     """
     config = state.method.config
-    k1, k2 = config.cluster.neighbours(len(features["x"]))
-    seen = features if nuisance is None else {scale: centred(each, nuisance) for scale, each in features.items()}
-    unit = {scale: F.normalize(each, dim=1) for scale, each in seen.items()}
-    found = generate_labels(
-        state.method.clustered(seen),
-        (unit["x"], unit["ha"]) if config.alr.enabled and config.asp else None,
-        metric=config.cluster.metric,
-        eps=config.cluster.eps,
-        min_samples=config.cluster.min_samples,
-        k1=k1,
-        k2=k2,
-        agreement_k=min(config.alr.k, len(features["x"]) - 1),
-        backend=config.cluster.backend,
-    )
+    found = cluster(config, features, nuisance)
     labels, clusters = found.labels, found.num_clusters
     if config.cluster.outliers == "singleton":
         noise = labels < 0
@@ -87,19 +107,45 @@ def discrete_labels(state: TrainingState, features: dict[str, Tensor], nuisance:
     return EpochLabels(labels, found.agreement, clusters, found)
 
 
-def describe_labels(labels: EpochLabels | None, motion: MotionSet) -> dict[str, Any]:
-    """Clusters, noise, agreement, and the adjusted mutual information of clusters with classes and groups."""
-    if labels is None:
-        return {}
-    found = labels.found
-    facts: dict[str, Any] = {
-        "clusters": found.num_clusters,
-        "noise_share": found.noise_share,
-        "mean_agreement": found.mean_agreement,
-    }
-    assigned = found.labels.tolist()
-    if (motion.labels >= 0).all():
-        facts["ami_class"] = float(adjusted_mutual_info_score(motion.labels, assigned))
-    if len(set(motion.groups)) > 1:
-        facts["ami_group"] = float(adjusted_mutual_info_score(motion.groups, assigned))
-    return facts
+class LabelLog:
+    """What the log says of each epoch's labels; classes and groups stay on the device, as do the labels themselves.
+
+    Args:
+        motion: the training clips.
+        device: where the labels will be.
+        before: (N,) labels of the last epoch of an interrupted run; None at the start.
+    """
+
+    def __init__(self, motion: MotionSet, device: torch.device, before: Tensor | None = None) -> None:
+        self.known: dict[str, Tensor] = {}
+        if (motion.labels >= 0).all():
+            self.known["ami_class"] = codes(motion.labels, device)
+        if len(set(motion.groups)) > 1:
+            self.known["ami_group"] = codes(motion.groups, device)
+        self.before = before
+
+    def describe(self, found: LabelSet) -> dict[str, Any]:
+        """Clusters, noise, agreement, what changed, and the adjusted mutual information with classes and groups."""
+        before = {} if self.before is None else {"before": self.before}
+        facts: dict[str, Any] = describe_frame(found.to_frame(**before))
+        self.before = found.labels
+        for name, known in self.known.items():
+            facts[name] = adjusted_mutual_information(contingency(known, found.labels, found.num_clusters))
+        return facts
+
+
+def label_quality(found: LabelSet, motion: MotionSet) -> dict[str, Any]:
+    """What the log says, of any labels of the clips of a set."""
+    return LabelLog(motion, found.labels.device).describe(found)
+
+
+def codes(names: Any, device: torch.device) -> Tensor:
+    """(N,) int64: names numbered in their order."""
+    return torch.from_numpy(np.unique(names, return_inverse=True)[1]).to(device)
+
+
+def adjusted_mutual_information(table: NDArray[np.int64]) -> float:
+    """Of two labellings, from their contingency table (C, K); 0 for what chance gives, 1 for the same partition."""
+    row, column = np.nonzero(table)
+    counts = table[row, column]
+    return float(adjusted_mutual_info_score(np.repeat(row, counts), np.repeat(column, counts)))

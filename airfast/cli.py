@@ -7,10 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from airfast.errors import InputError
+from airfast.plot_commands import plot_app
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 data_app = typer.Typer(no_args_is_help=True, help="Prepare motion files and look at prepared sets.")
 app.add_typer(data_app, name="data")
+app.add_typer(plot_app, name="plot")
 
 Overrides = Annotated[list[str] | None, typer.Option("-o", "--override", help="key=value, e.g. alr.k=10")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
@@ -154,6 +156,21 @@ def evaluate(
 
 
 @app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    out: Annotated[Path | None, typer.Option(help="An .html file; report.html in the run folder if not given.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Where the run's set is, if it has moved.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Put all that is known of a run on one HTML page that needs no network."""
+    from airfast.report.build import build_report
+    from airfast.screen import console
+
+    written = build_report(run, out, data, device)
+    console.print(f"written to {written}", highlight=False, soft_wrap=True)
+
+
+@app.command()
 def label(
     features: Annotated[Path, typer.Argument(help=".npy, .npz, .safetensors or .parquet, one row a sample.")],
     view: Annotated[Path | None, typer.Option(help="A second view: agreement of its neighbours (Eq. 1).")] = None,
@@ -164,17 +181,20 @@ def label(
     k2: Annotated[int, typer.Option(help="Neighbours of the local query expansion, itself included.")] = 6,
     agreement_k: Annotated[int, typer.Option(help="Neighbours compared by Eq. 1, itself excluded.")] = 20,
     knn: Annotated[str, typer.Option(help="exact, hnsw or ivf")] = "exact",
+    dbscan: Annotated[str, typer.Option(help="On a GPU: auto, cuml or graph; same labels.")] = "auto",
     backend: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     memory_mb: Annotated[int | None, typer.Option(help="Bound of the working memory, MB.")] = None,
     out: Annotated[Path, typer.Option(help="Parquet file.")] = Path("labels.parquet"),
 ) -> None:
     """Cluster features into discrete labels: kNN, k-reciprocal Jaccard, DBSCAN, agreement."""
     from airfast.labels import generate_labels, load_features
-    from airfast.screen import show_labels
+    from airfast.screen import announce_compilation, show_labels
 
+    first, second = load_features(features), None if view is None else load_features(view)
+    announce_compilation()
     found = generate_labels(
-        load_features(features),
-        None if view is None else load_features(view),
+        first,
+        second,
         metric=metric,
         eps=eps,
         min_samples=min_samples,
@@ -182,6 +202,7 @@ def label(
         k2=k2,
         agreement_k=agreement_k,
         knn=knn,
+        dbscan=dbscan,
         backend=backend,
         memory_mb=memory_mb,
     )

@@ -61,6 +61,7 @@ class Cluster(Section):
         "none",
         description="subtract the mean of each known action or person first, or the clusters follow it (METHOD 8)",
     )
+    dbscan: Literal["auto", "cuml", "graph"] = Field("auto", description="on a GPU; auto: cuML where it fits")
     backend: Literal["auto", "cpu", "cuda"] = "auto"
 
     def neighbours(self, clips: int) -> tuple[int, int]:

@@ -1,9 +1,13 @@
 """Where a run computes, and how long its stages take there."""
 
+import platform
 import time
+from pathlib import Path
 
+import numpy as np
 import torch
 
+from airfast._version import __version__
 from airfast.errors import InputError
 
 
@@ -16,6 +20,28 @@ def pick_device(name: str) -> torch.device:
     if name not in ("cpu", "cuda"):
         raise InputError(f"--device {name}: expected auto, cpu or cuda")
     return torch.device(name)
+
+
+def describe_machine(device: torch.device) -> dict[str, str]:
+    """Versions and the machine that a run computes on, to be kept with its results."""
+    card = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    return {
+        "airfast": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "device": card,
+        "processor": processor(),
+        "system": platform.platform(terse=True),
+    }
+
+
+def processor() -> str:
+    """The model of the processor, as well as the system tells it."""
+    known = Path("/proc/cpuinfo")
+    lines = known.read_text(encoding="utf-8").splitlines() if known.is_file() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
 
 
 class Stopwatch:

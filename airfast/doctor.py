@@ -1,6 +1,5 @@
 """`airfast doctor`: what is installed, which label backend would be used and why, and whether it works here."""
 
-import importlib
 import platform
 import time
 from dataclasses import dataclass
@@ -15,10 +14,11 @@ from airfast.device import pick_device
 from airfast.errors import InputError
 from airfast.labels import generate_labels
 from airfast.labels.backend import resolve
+from airfast.labels.interop import choose_dbscan, choose_search, missing, missing_faiss, version
 from airfast.pretrain import begin, train_epoch
 from airfast.training_step import TrainingStep
 
-OPTIONAL = ("faiss", "cuml", "cudf", "cupy", "cuvs", "triton")
+OPTIONAL = ("triton", "cuvs", "cuml", "cupy", "cudf")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at everything and run the self-test; never raises."""
-    return [*environment(), label_backend(), self_test()]
+    return [*environment(), label_backend(), on_a_gpu(), self_test()]
 
 
 def environment() -> list[Finding]:
@@ -43,17 +43,16 @@ def environment() -> list[Finding]:
         Finding("airfast", __version__),
         Finding("python", platform.python_version()),
         Finding("torch", torch.__version__),
+        Finding("faiss", faiss()),
         *(Finding(package, version(package)) for package in OPTIONAL),
         Finding("device", name),
     ]
 
 
-def version(package: str) -> str:
-    """The version of an importable package, or why it is not there."""
-    try:
-        return str(getattr(importlib.import_module(package), "__version__", "found"))
-    except ImportError as error:
-        return "not installed" if isinstance(error, ModuleNotFoundError) else f"found, but does not import: {error}"
+def faiss() -> str:
+    """Which FAISS there is, and whether it is one that searches on a GPU."""
+    found, no_gpu = version("faiss"), missing_faiss()
+    return found if missing("faiss") else f"{found}, {no_gpu or 'on the GPU'}"
 
 
 def label_backend() -> Finding:
@@ -63,6 +62,11 @@ def label_backend() -> Finding:
     except InputError as error:
         return Finding("labels", str(error), ok=False)
     return Finding("labels", f"{backend.name} ({reason})")
+
+
+def on_a_gpu() -> Finding:
+    """Who would search and who would run DBSCAN if the features were on a GPU."""
+    return Finding("on a GPU", f"kNN by {choose_search()[1]}; DBSCAN by {choose_dbscan('auto')[1]}")
 
 
 def self_test() -> Finding:

@@ -8,18 +8,18 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from airfast.amdl import EpochLabels, describe_labels, discrete_labels, known_nuisance
+from airfast.amdl import EpochLabels, LabelLog, discrete_labels, known_nuisance
 from airfast.checkpoint import TrainingState, save_encoder
 from airfast.config import Config
 from airfast.data.dataset import DeviceClips
 from airfast.data.motion import MotionSet
 from airfast.data.source import Source, open_motion
 from airfast.data.splits import Indices, split
-from airfast.device import Stopwatch, pick_device
+from airfast.device import Stopwatch, describe_machine, pick_device
 from airfast.errors import InputError
 from airfast.methods.air import Air
 from airfast.optimiser import build_optimiser, learning_rate, set_learning_rate
-from airfast.run_folder import append_metrics, open_run, save_labels, write_split
+from airfast.run_folder import append_metrics, last_labels, open_run, save_labels, write_environment, write_split
 from airfast.skeletons.layout import Layout
 from airfast.training_step import TrainingStep
 
@@ -75,7 +75,9 @@ def pretrain(
     state = begin(config, motion, clips)
     done = open_run(out, config, resume, state)
     write_split(out, data, motion, train, test)
+    write_environment(out, describe_machine(place))
     step = TrainingStep(state, clips)
+    log = LabelLog(motion_train, place, last_labels(out, done, place))
     for epoch in range(done, config.train.epochs):
         set_learning_rate(state.optimiser, learning_rate(config.train, epoch))
         clock = Stopwatch(place)
@@ -87,8 +89,9 @@ def pretrain(
             clock.lap("labels")
         metrics = train_epoch(step, labels, epoch)
         clock.lap("training")
-        metrics |= describe_labels(labels, motion_train) | {"seconds": clock.laps}
+        metrics["seconds"] = clock.laps
         if labels is not None:
+            metrics |= log.describe(labels.found)
             save_labels(out, motion_train, labels.found, epoch + 1)
         append_metrics(out, metrics)  # before the state: a run that dies in between logs the epoch again, not never
         last = epoch + 1 == config.train.epochs

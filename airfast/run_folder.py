@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 from typing import Any, Protocol
 
+import pandas as pd
+import torch
+
 from airfast.checkpoint import STATE
-from airfast.config import Config
+from airfast.config import Config, read_yaml, validate
 from airfast.data.motion import MotionSet
 from airfast.data.source import Source, describe_source
 from airfast.data.splits import Indices
@@ -56,12 +59,35 @@ def write_split(out: Path, data: Source, motion: MotionSet, train: Indices, test
     (out / "split.json").write_text(text, encoding="utf-8")
 
 
+def write_environment(out: Path, about: dict[str, str]) -> None:
+    """Versions and machine of the training; a run that is resumed elsewhere tells of where it ended."""
+    (out / "environment.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+
+def read_environment(run: Path) -> dict[str, str]:
+    """What :func:`write_environment` wrote; empty for a run that has none."""
+    path = run / "environment.json"
+    try:
+        about: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
+    return about
+
+
 def save_labels(out: Path, motion: MotionSet, labels: LabelSet, epoch: int) -> None:
     """The labels of an epoch: sample, label, agreement, core, cluster_size."""
     frame = labels.to_frame().rename(columns={"index": "sample"})
     frame["sample"] = list(motion.names)
     (out / "labels").mkdir(exist_ok=True)
     frame.to_parquet(out / "labels" / f"epoch_{epoch:04d}.parquet", index=False)
+
+
+def last_labels(out: Path, epochs: int, device: torch.device) -> torch.Tensor | None:
+    """The labels (N,) that the epoch before has left, for a run that goes on; None where it has left none."""
+    path = out / "labels" / f"epoch_{epochs:04d}.parquet"
+    if not path.is_file():
+        return None
+    return torch.from_numpy(pd.read_parquet(path, columns=["label"])["label"].to_numpy(copy=True)).to(device)
 
 
 def read_split(run: Path) -> dict[str, Any]:
@@ -73,3 +99,37 @@ def read_split(run: Path) -> dict[str, Any]:
     except (OSError, json.JSONDecodeError) as error:
         raise InputError(f"{run / 'split.json'}: cannot be read ({error})") from None
     return known
+
+
+def read_config(run: Path) -> Config:
+    """The resolved configuration that a run was told."""
+    if not (run / "config.yaml").is_file():
+        raise InputError(f"{run}: not a run folder, it has no config.yaml")
+    return validate(read_yaml(run / "config.yaml"))
+
+
+def read_metrics(run: Path) -> list[dict[str, Any]]:
+    """A dictionary an epoch, as ``pretrain`` logged them."""
+    path = run / "metrics.jsonl"
+    if not path.is_file():
+        raise InputError(f"{run}: not a run folder, it has no metrics.jsonl")
+    lines = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            raise InputError(f"{path}: line {number} is not JSON") from None
+    return lines
+
+
+def read_evaluation(path: Path) -> dict[str, Any]:
+    """One ``evaluate-*.json``."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path.parent}: no {path.name} yet; make it with: airfast evaluate {path.parent}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
+    if not isinstance(record, dict) or not isinstance(record.get("rows"), list):
+        raise InputError(f"{path}: not the table of an evaluation")
+    return record

@@ -83,6 +83,14 @@ def percentages(row: Row) -> list[tuple[str, str]]:
     return [(f"{100 * row.mean(figure):.1f}", f"{100 * row.sd(figure):.1f}") for figure in figures]
 
 
+def announce_compilation() -> None:
+    """The first call on a machine takes long, and says why."""
+    from airfast.labels.cpu import compiled
+
+    if not compiled():
+        console.print("compiling the label loops, once on this machine: this can take half a minute", highlight=False)
+
+
 def show_labels(found: LabelSet, out: Path) -> None:
     """What the label stage found, and the seconds of its steps."""
     console.print(f"labels: {found.backend} ({found.reason})", highlight=False)
@@ -116,7 +124,7 @@ def show_skipped(skipped: Sequence[tuple[str, str]]) -> None:
 def announce(config: Config, run: Path, device: str) -> None:
     """What is about to run, where, and which label backend was chosen and why."""
     place = pick_device(device)
-    backend, reason = resolve(config.cluster.backend, place)
+    backend, reason = resolve(config.cluster.backend, place, config.cluster.dbscan)
     what = f"preset {config.preset}" if config.method == "air" else f"{config.method}, preset {config.preset}"
     console.print(f"{what}, {config.train.epochs} epochs on {place.type}, into {run}", highlight=False)
     labels = f"{backend.name} ({reason})" if config.amdl else "none, the views are aligned and nothing else"

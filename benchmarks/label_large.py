@@ -1,12 +1,16 @@
 """Recorded runs at sizes where only ours is run: seconds by step and the peak memory of the whole process.
 
-python -m benchmarks.label_large N [--d 128] [--knn exact|hnsw|ivf] [--kind clustered|weak]
+python -m benchmarks.label_large [N [--d 128] [--knn exact|hnsw|ivf] [--kind clustered|weak]]
+
+Without N, what is recorded: each run in a process of its own, so that its peak memory is its own.
 """
 
 import argparse
 import json
 import os
 import resource
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +18,7 @@ from airfast.bench.labels import OPTIONS, Case, machine
 from airfast.labels import generate_labels
 
 RESULTS = Path(__file__).parent / "results"
+RECORDED = (("200000", "exact"), ("1000000", "exact"), ("1000000", "ivf"))
 
 
 def run(case, knn):
@@ -51,11 +56,15 @@ def table(records):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("n", type=int)
+    parser.add_argument("n", type=int, nargs="?")
     parser.add_argument("--d", type=int, default=128)
     parser.add_argument("--knn", default="exact")
     parser.add_argument("--kind", default="clustered")
     given = parser.parse_args()
+    if given.n is None:
+        for n, knn in RECORDED:
+            subprocess.run([sys.executable, "-m", "benchmarks.label_large", n, "--knn", knn], check=True)
+        sys.exit()
     record = run(Case(given.kind, given.n, given.d), given.knn)
     path = RESULTS / "labels-large.json"
     key = ("kind", "n", "d", "knn")

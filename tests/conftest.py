@@ -1,9 +1,13 @@
-"""Small data sets that several rooms are tested on."""
+"""Small data sets, and one run, that several rooms are tested on."""
+
+import dataclasses
 
 import pytest
 
 from airfast.config import load_config
 from airfast.data.synthetic import synthetic_walkers
+from airfast.evaluate.report import evaluate
+from airfast.pretrain import pretrain
 
 # The smallest network and schedule that still pass through every stage: warm-up, labels, refinement, a saved state.
 TINY = (
@@ -29,3 +33,21 @@ def walkers():
 def tiny():
     """A function from overrides to a tiny configuration."""
     return lambda *overrides: load_config("demo", overrides=(*TINY, *overrides))
+
+
+@pytest.fixture(scope="session")
+def hostile(walkers):
+    """The walkers with names that are markup, a formula, or what a legend would leave out."""
+    names = ('<img src="http://example.org/x">', "$\\frac$ of a clip", *walkers.names[2:])
+    return dataclasses.replace(walkers, names=names, classes=("<script>", "$fear$", "_happy", "neutral", "sad & blue"))
+
+
+@pytest.fixture(scope="session")
+def finished_run(hostile, tmp_path_factory):
+    """A run of four epochs, two of them with labels, with its linear evaluation; its set lies beside it."""
+    place = tmp_path_factory.mktemp("finished")
+    hostile.save(place / "set")
+    config = load_config("demo", overrides=(*TINY, "train.epochs=4"))
+    run = pretrain(place / "set", config, place / "run", "cpu")
+    evaluate(run, "linear", seeds=2, device="cpu")
+    return run

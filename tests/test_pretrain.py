@@ -39,6 +39,7 @@ def test_a_run_folder_holds_everything(finished, walkers):
     assert names == {
         "config.yaml",
         "split.json",
+        "environment.json",
         "metrics.jsonl",
         "labels",
         "encoder.safetensors",

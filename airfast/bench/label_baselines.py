@@ -24,10 +24,17 @@ def faiss_neighbours(unit: Float, k1: int) -> NDArray[np.int64]:
     return np.asarray(faiss.knn(unit, unit, k1, metric=faiss.METRIC_INNER_PRODUCT)[1])
 
 
-def dense(unit: Float, k1: int, k2: int, eps: float, min_samples: int) -> Timed:
+def dense(
+    unit: Float,
+    k1: int,
+    k2: int,
+    eps: float,
+    min_samples: int,
+    neighbours: Callable[[Float, int], NDArray[np.int64]] = faiss_neighbours,
+) -> Timed:
     """The field's way: N×N arrays of V and of distances, a Python loop over the rows. Labels and seconds by step."""
     steps = _Steps()
-    rank = steps.run("knn", lambda: faiss_neighbours(unit, k1))
+    rank = steps.run("knn", lambda: neighbours(unit, k1))
     v = steps.run("encode", lambda: _dense_encoding(unit, rank, k1, k2))
     distance = steps.run("edges", lambda: _dense_jaccard(v))
     scan = DBSCAN(eps=eps, min_samples=min_samples, metric="precomputed")

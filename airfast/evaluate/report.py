@@ -150,7 +150,7 @@ def open_task(run: Path, encoder: DeployedEncoder, data: Source) -> Task:
 
 def untrained_like(encoder: DeployedEncoder) -> DeployedEncoder:
     """The same network with the weights its run began with, on the same inputs: what training is measured against."""
-    fresh = DeployedEncoder(encoder.config, encoder.layout)
+    fresh = DeployedEncoder(encoder.config, encoder.layout, encoder.inputs.scales)
     begun = initial(encoder.config, encoder.layout).encoder.state_dict()
     fresh.encoder.load_state_dict({name: begun[name] for name in fresh.encoder.state_dict()})
     fresh.inputs.load_state_dict(encoder.inputs.state_dict())

@@ -1,13 +1,16 @@
 """The label stage on the CPU: Numba for everything that is exact, FAISS where an approximation is asked for."""
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
-from numba import njit, prange
+from numba import njit
 
 from airfast.labels import cpu_approx, cpu_dbscan, cpu_jaccard, cpu_knn, cpu_near
 from airfast.labels.backend import Clusters, Edges, Encoding, Neighbours
+from airfast.labels.cpu_select import settle
+from airfast.labels.threads import runs, threads
 
 
 class CpuBackend:
@@ -50,19 +53,27 @@ class CpuBackend:
 
     def agree(self, first: Neighbours, second: Neighbours, k: int) -> torch.Tensor:
         """Eq. 1 on the first k neighbours after the row itself."""
-        return torch.from_numpy(intersection_over_union(first.index.numpy(), second.index.numpy(), k))
+        n = len(first.index)
+        share = np.ones(n, np.float32)
+        shared = (first.index.numpy(), second.index.numpy(), k, share)
+        with threads() as each:
+            each(intersection_over_union, ((*run, *shared) for run in runs(n)))
+        return torch.from_numpy(share)
 
 
-@njit(parallel=True, cache=True)
-def intersection_over_union(first, second, k):  # type: ignore[no-untyped-def]
+def compiled() -> bool:
+    """Whether the loops were compiled on this machine before."""
+    folder = Path(str(settle.stats.cache_path))
+    return any(folder.glob("cpu_select.settle-*.nbi"))
+
+
+@njit(nogil=True, cache=True)
+def intersection_over_union(start, end, first, second, k, share):  # type: ignore[no-untyped-def]
     """Eq. 1 by comparing every pair of the two lists: k² of int32 is less work than any set."""
-    n = first.shape[0]
-    share = np.ones(n, np.float32)
-    for i in prange(n):
+    for i in range(start, end):
         common = 0
         for a in range(1, k + 1):
             for b in range(1, k + 1):
                 common += first[i, a] == second[i, b]
         if k:
             share[i] = common / (2 * k - common)
-    return share

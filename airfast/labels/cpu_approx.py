@@ -3,38 +3,51 @@
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from airfast.errors import InputError
-from airfast.labels.backend import error_bound
-from airfast.labels.cpu_knn import Float, Int, search_again, search_rows, settle
+from airfast.labels.cpu_knn import Float, Int, Long, search_again
+from airfast.labels.cpu_products import exact_settings, single
+from airfast.labels.cpu_select import ROOM, settle
+from airfast.labels.threads import runs, threads
 
 SAMPLE = 1000  # rows searched exactly to measure the recall: its standard error is below 0.3 points for 30 neighbours
+ENOUGH = 0.92  # recall on the sample up to which an inverted file looks through more and more of its lists
 
 
 def approximate_knn(unit: Float, k: int, method: str) -> tuple[Int, Int, float]:
     """Neighbours as of `exact_knn` by a FAISS index, with their recall on a sample of rows.
 
     method: hnsw (graph; its construction depends on the timing of threads) or ivf (inverted file; repeatable).
-    Candidates are compared exactly and come in canonical order; a row with too few of them is searched in full.
+    An inverted file looks through as many lists as a recall of ENOUGH takes. Candidates are compared exactly and come
+    in canonical order; a row with too few of them is searched in full.
     Raises InputError when FAISS is missing.
     """
     n = len(unit)
     fetch = min(n, k + 8)
-    near, found = _index(unit, fetch, method).search(unit, fetch)
+    index = _index(unit, fetch, method)
+    rows = np.sort(np.random.default_rng(0).permutation(n)[:SAMPLE])
+    true = _exact(unit, rows, k)
+    if method == "ivf":
+        while index.nprobe < index.nlist and _recall(true, index.search(unit[rows], fetch)[1]) < ENOUGH:
+            index.nprobe *= 2
+    near, found = index.search(unit, fetch)
     others = (found >= 0) & (found != np.arange(n)[:, None])
     count = others.sum(1).astype(np.int32)
     order = np.argsort(~others, axis=1, kind="stable")  # the usable candidates to the front
-    ids = np.take_along_axis(found, order, 1).astype(np.int32)
-    kept = np.take_along_axis(near, order, 1)
+    wide = ((0, 0), (0, ROOM))  # for `settle` to keep all of a row's candidates, however tied
+    ids = np.pad(np.take_along_axis(found, order, 1).astype(np.int32), wide)
+    kept = np.pad(np.take_along_axis(near, order, 1), wide)
     count[count < k - 1] = -1
     floor = np.full(n, -np.inf, np.float32)
-    slack = np.float32(2 * error_bound(unit.shape[1]))
-    # Room for `settle` to keep all of a row's candidates, however tied.
-    wide = ((0, 0), (0, 32))
-    index, similarity = settle(unit, max(k - 1, 1), slack, floor, count, np.pad(kept, wide), np.pad(ids, wide), k)
-    search_again(unit, np.flatnonzero(count < 0), np.full(n, -np.inf, np.float32), index, similarity)
-    return index, similarity, _recall(unit, index)
+    answer = np.empty((n, k), np.int32), np.empty((n, k), np.int32)
+    slack = single(torch.from_numpy(unit)).slack()
+    with exact_settings(), threads() as each:
+        shared = (unit, max(k - 1, 1), slack, floor, count, kept, ids, *answer)
+        each(settle, ((*run, *shared) for run in runs(n)))
+        search_again(unit, np.flatnonzero(count < 0), *answer, each)
+    return *answer, _recall(true, answer[0][rows])
 
 
 def _index(unit: Float, k: int, method: str) -> Any:
@@ -49,28 +62,26 @@ def _index(unit: Float, k: int, method: str) -> Any:
         index.hnsw.efConstruction = 80
         index.hnsw.efSearch = max(96, 3 * k)
     else:
-        lists = max(1, min(round(4 * np.sqrt(n)), n // 40))
+        # As many lists as clusters would be best; above half a million rows, training them would take too long.
+        lists = max(1, min(round(8 * np.sqrt(n)), n // 112))
         index = faiss.IndexIVFFlat(faiss.IndexFlatIP(d), d, lists, faiss.METRIC_INNER_PRODUCT)
         index.cp.seed, index.cp.max_points_per_centroid = 0, 64
-        index.nprobe = max(16, lists // 128)
+        index.nprobe = min(16, lists)
         index.train(unit)
     index.add(unit)
     return index
 
 
-def _recall(unit: Float, index: Int) -> float:
-    """Share of the true neighbours that are in `index`, the row itself not counted."""
-    n, k = index.shape
-    if k == 1:
-        return 1.0
-    rows: NDArray[np.int64] = np.sort(np.random.default_rng(0).permutation(n)[:SAMPLE])
-    slack = 2 * error_bound(unit.shape[1])
-    hits = 0.0
-    block = max(1, (1 << 24) // n)  # 64 MB of similarities at a time
-    for start in range(0, len(rows), block):
-        part = rows[start : start + block]
-        near = unit[part] @ unit.T
-        floor = np.partition(near, n - k, axis=1)[:, n - k] - np.float32(slack)
-        true, _ = search_rows(unit, part, near, floor, k)
-        hits += sum(float(np.isin(a[1:], b[1:]).sum()) for a, b in zip(true, index[part], strict=True))
-    return float(hits / (len(rows) * (k - 1)))
+def _exact(unit: Float, rows: Long, k: int) -> Int:
+    """The true neighbours of some rows, (R, k)."""
+    n = len(unit)
+    index, similarity = np.empty((n, k), np.int32), np.empty((n, k), np.int32)  # only those rows are filled in
+    with exact_settings(), threads() as each:
+        search_again(unit, rows, index, similarity, each)
+    return index[rows]
+
+
+def _recall(true: Int, found: NDArray[np.integer[Any]]) -> float:
+    """Share of the true neighbours, the row itself not counted, that were found."""
+    hits = sum(float(np.isin(a[1:], b).sum()) for a, b in zip(true, found, strict=True))
+    return hits / true[:, 1:].size if true.shape[1] > 1 else 1.0

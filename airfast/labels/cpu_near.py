@@ -6,10 +6,11 @@ Tiles of products in float32 rule out what is certainly further; the rest is mea
 from collections.abc import Iterator
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from airfast.labels.backend import EPS_SLACK, error_bound
 from airfast.labels.cpu_knn import Float, Int
+from airfast.labels.threads import runs, threads
 
 ROWS = 512
 
@@ -24,19 +25,24 @@ def near_pairs(rows: Float, radius: float, memory_mb: int) -> Iterator[tuple[Int
     # A float32 product is off by at most D·2⁻²⁴·|x||y|.
     slack = error_bound(d)
     width = max(ROWS, min(n, (memory_mb << 20) // (ROWS * 16)))  # the tile, and as much again for what it yields
-    for r0 in range(0, n, ROWS):
-        for c0 in range(r0, n, width):
-            tile = scaled[r0 : r0 + ROWS] @ scaled[c0 : c0 + width].T
-            counts = measure(rows, scaled, norm, tile, r0, c0, radius * (1 + EPS_SLACK), radius / scale, slack)
-            if counts[-1]:
-                yield collect(tile, r0, c0, counts)
+    limits = (radius * (1 + EPS_SLACK), radius / scale, slack)
+    with threads() as each:
+        for r0 in range(0, n, ROWS):
+            for c0 in range(r0, n, width):
+                tile = scaled[r0 : r0 + ROWS] @ scaled[c0 : c0 + width].T
+                counts = np.zeros(len(tile) + 1, np.int64)
+                each(measure, ((*run, rows, norm, tile, r0, c0, *limits, counts) for run in runs(len(tile))))
+                at = np.cumsum(counts)
+                pairs = np.empty(at[-1], np.int32), np.empty(at[-1], np.int32), np.empty(at[-1], np.float32)
+                each(collect, ((*run, tile, r0, c0, at, *pairs) for run in runs(len(tile))))
+                if at[-1]:
+                    yield pairs
 
 
-@njit(parallel=True, cache=True, fastmath={"reassoc", "contract"})
-def measure(rows, scaled, norm, tile, r0, c0, radius, scaled_radius, slack):  # type: ignore[no-untyped-def]
-    """Replace the products of a tile by distances, -1 beyond the radius; returns running counts of pairs by row."""
-    counts = np.zeros(tile.shape[0] + 1, np.int64)
-    for r in prange(tile.shape[0]):
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+def measure(first, last, rows, norm, tile, r0, c0, radius, scaled_radius, slack, counts):  # type: ignore[no-untyped-def]
+    """Replace the products of some rows of a tile by distances, -1 beyond the radius; counts the pairs by row."""
+    for r in range(first, last):
         i = r0 + r
         for c in range(tile.shape[1]):
             j = c0 + c
@@ -51,23 +57,16 @@ def measure(rows, scaled, norm, tile, r0, c0, radius, scaled_radius, slack):  # 
                 if np.sqrt(total) <= radius:
                     tile[r, c] = np.sqrt(total)
                     counts[r + 1] += 1
-    for r in range(tile.shape[0]):
-        counts[r + 1] += counts[r]
-    return counts
 
 
-@njit(parallel=True, cache=True)
-def collect(tile, r0, c0, counts):  # type: ignore[no-untyped-def]
-    """The pairs that `measure` left in a tile."""
-    row = np.empty(counts[-1], np.int32)
-    col = np.empty(counts[-1], np.int32)
-    distance = np.empty(counts[-1], np.float32)
-    for r in prange(tile.shape[0]):
-        at = counts[r]
+@njit(nogil=True, cache=True)
+def collect(first, last, tile, r0, c0, start, row, col, distance):  # type: ignore[no-untyped-def]
+    """The pairs that `measure` left in some rows of a tile."""
+    for r in range(first, last):
+        at = start[r]
         for c in range(tile.shape[1]):
             if tile[r, c] >= 0:
                 row[at] = r0 + r
                 col[at] = c0 + c
                 distance[at] = tile[r, c]
                 at += 1
-    return row, col, distance

@@ -1,7 +1,6 @@
 """The label stage: knn → encode → edges → cluster → agree → LabelSet (METHOD section 3 and Eq. 1)."""
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -10,6 +9,7 @@ import torch
 
 from airfast.errors import InputError
 from airfast.labels.backend import Backend, Clusters, Edges, Neighbours, resolve
+from airfast.labels.cuda_blocks import free_bytes
 from airfast.labels.features import as_matrix, finite_rows, unit_rows
 from airfast.labels.result import LabelSet
 
@@ -27,7 +27,8 @@ def generate_labels(
     k2: int = 6,
     agreement_k: int = 20,
     knn: str = "exact",
-    backend: str = "auto",
+    dbscan: str = "auto",
+    backend: str | Backend = "auto",
     memory_mb: int | None = None,
 ) -> LabelSet:
     """Cluster N feature vectors into discrete labels and measure how far two views of them agree.
@@ -36,15 +37,17 @@ def generate_labels(
     view: an (N, D2) tensor to compare with `features` by Eq. 1, a pair of such tensors to compare with each other, or
     None for an agreement of ones. metric: jaccard (k-reciprocal, METHOD 3) with eps in (0, 1]; cosine (1 − cosine
     similarity) with eps in (0, 2]; euclidean, on the features as given, with eps > 0. k1 and agreement_k beyond N
-    shrink to what N allows, and `notes` says so. knn: exact, hnsw or ivf. memory_mb bounds the working memory of the
-    stage in MB, beside its input and output; the result does not depend on it.
+    shrink to what N allows, and `notes` says so. knn: exact, hnsw or ivf. dbscan, on a GPU: cuml, graph (components of
+    the pairs within eps), or auto, cuML where it is installed and its dense matrix fits; labels are the same. memory_mb
+    bounds the working memory of the stage in MB, beside its input and output; the result does not depend on it.
+    backend: auto, cpu, cuda, or a `Backend` made by the caller.
 
     Raises InputError for unusable features, views or options. Source: METHOD section 3, Eq. 1.
     """
     _check_options(metric, eps, {"min_samples": min_samples, "k1": k1, "k2": k2, "agreement_k": agreement_k}, knn)
     matrix = as_matrix(features, "features")
     n, home = len(matrix), matrix.device
-    device, reason = resolve(backend, home)
+    device, reason = resolve(backend, home, dbscan) if isinstance(backend, str) else (backend, "given")
     memory = _memory(memory_mb, device.device)
     views = _views(view, matrix, device.device)
     matrix = matrix.to(device.device)
@@ -68,7 +71,10 @@ def generate_labels(
         clusters = _cluster_jaccard(device, clock, unit, own, k1, k2, eps, min_samples, memory)
     else:
         radius = eps if metric == "euclidean" else math.sqrt(2 * eps)
-        clusters = _cluster_pairs(device, clock, lambda: device.near(rows, radius, memory), n, min_samples)
+        if dbscan == "cuml":
+            clusters = clock.run("cluster", lambda: _cuml_in_space(rows, radius, min_samples))
+        else:
+            clusters = _cluster_pairs(device, clock, lambda: device.near(rows, radius, memory), n, min_samples)
 
     agreement = torch.ones(n, device=unit.device)
     if views:
@@ -106,6 +112,13 @@ def _cluster_pairs(
     clusters = clock.run("cluster", lambda: device.cluster(clock.iterate("edges", pairs()), n, min_samples))
     clock.seconds["cluster"] -= clock.seconds["edges"]
     return clusters
+
+
+def _cuml_in_space(rows: torch.Tensor, radius: float, min_samples: int) -> Clusters:
+    """DBSCAN with cuML's own distances; `resolve` has made sure that there is a cuML to ask."""
+    from airfast.labels.cuda_dbscan import cuml_in_space
+
+    return cuml_in_space(rows, radius, min_samples)
 
 
 def _label_set(
@@ -186,9 +199,7 @@ def _fit(n: int, k1: int, k2: int, agreement_k: int, metric: str, compared: bool
 def _memory(memory_mb: int | None, device: torch.device) -> int:
     """Working memory in MB: as asked for, else half of what is free on the device."""
     if memory_mb is None:
-        if device.type == "cuda":
-            return max(1, torch.cuda.mem_get_info(device)[0] >> 21)
-        return max(1, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") >> 21)
+        return max(1, free_bytes(device) >> 21)
     if memory_mb < 1:
         raise InputError(f"memory_mb: expected at least 1, found {memory_mb}")
     return memory_mb

@@ -63,14 +63,16 @@ def unit_rows(matrix: torch.Tensor, name: str) -> torch.Tensor:
     """Rows scaled to unit length, (N, D) float32, computed in float64; a zero row is an InputError that names it."""
     matrix = finite_rows(matrix, name)
     unit = torch.empty_like(matrix)
+    norm = torch.empty((len(matrix), 1), dtype=torch.float64, device=matrix.device)
     block = max(1, (1 << 22) // matrix.shape[1])  # rows; 32 MB of float64 at a time
     for start in range(0, len(matrix), block):
-        rows = matrix[start : start + block].double()
-        norm = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-        zero = (norm.flatten() == 0).nonzero()
-        if len(zero):
-            raise InputError(f"{name}: row {start + int(zero[0])} is a zero vector and has no direction")
-        unit[start : start + block] = rows / norm
+        part = slice(start, start + block)
+        rows = matrix[part].double()
+        norm[part] = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+        unit[part] = rows / norm[part]
+    zero = (norm.flatten() == 0).nonzero()  # asked once: every question waits for the device
+    if len(zero):
+        raise InputError(f"{name}: row {int(zero[0])} is a zero vector and has no direction")
     return unit
 
 

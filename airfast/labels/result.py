@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import pandas as pd
 import torch
 
 from airfast.errors import InputError
+from airfast.labels import interop
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,20 @@ class LabelSet:
         """Mean of Eq. 1 over all samples, in [0, 1]."""
         return float(self.agreement.double().mean())
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row a sample: index, label, agreement, core, cluster_size."""
+    def to_frame(self, **more: torch.Tensor) -> Any:
+        """One row a sample: index, label, agreement, core, cluster_size, and whatever columns (N,) are added.
+
+        Labels on a GPU come as a cuDF frame and stay there; on a GPU without cuDF they are copied to the host, once,
+        as a pandas frame, which is what labels on the CPU are given as.
+        """
         columns = {
+            "index": torch.arange(len(self.labels), device=self.labels.device),
             "label": self.labels,
             "agreement": self.agreement,
             "core": self.core,
             "cluster_size": self.cluster_size,
         }
-        index = {"index": np.arange(len(self.labels), dtype=np.int64)}
-        return pd.DataFrame(index | {name: column.cpu().numpy() for name, column in columns.items()})
+        return interop.frame(columns | more)
 
     def save(self, path: str | Path) -> None:
         """Write `to_frame` as Parquet, whole or not at all; a path that cannot be written is an InputError."""

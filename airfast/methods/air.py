@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from airfast.config import Config
 from airfast.losses import (
@@ -125,9 +124,3 @@ class Air(nn.Module):
         for scale, head in self.heads.items():
             assert isinstance(head, ClusterHead)
             head.restart(features[scale], labels, clusters)
-
-    def clustered(self, features: dict[str, Tensor]) -> Tensor:
-        """What the label stage clusters: the unit-norm y_s side by side, divided by √3 (or y_X alone)."""
-        scales = self.config.scales if self.config.cluster.feature == "concat" else ("x",)
-        units = [F.normalize(features[scale].float(), dim=1) for scale in scales]
-        return torch.cat(units, dim=1).div(len(units) ** 0.5)

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.cluster import DBSCAN
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # for tests.reference, whatever the working directory
 
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")  # where the CUDA backend is tested
 FIELD = ROOT.parent / "shared" / "reference"
 
 

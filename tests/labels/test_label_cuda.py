@@ -6,7 +6,7 @@ Same assertions as for the CPU backend; and the two backends give the same bits.
 import numpy as np
 import pytest
 import torch
-from label_sets import FEATURES, border_graph, clustered, duplicates, field_output, lattice
+from label_sets import DEVICE, FEATURES, border_graph, clustered, duplicates, field_output, lattice
 
 from airfast.labels import engine, generate_labels
 from airfast.labels.backend import Edges, resolve
@@ -18,7 +18,6 @@ pytest.importorskip("triton", reason="Triton is not installed (pip install trito
 
 from airfast.labels.cuda import CudaBackend
 
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 SMALL = {  # an interpreted program takes milliseconds: a few dozen rows
     "clustered": lambda: clustered(33, 12, 3, 0.4, 0),
     "weak": lambda: clustered(30, 24, 10, 3.0, 1),
@@ -34,7 +33,7 @@ SMALL = {  # an interpreted program takes milliseconds: a few dozen rows
 @pytest.fixture
 def on_cuda(monkeypatch):
     """The engine with the CUDA backend on whatever device there is."""
-    monkeypatch.setattr(engine, "resolve", lambda name, device: (CudaBackend(DEVICE), "test"))
+    monkeypatch.setattr(engine, "resolve", lambda name, device, dbscan: (CudaBackend(DEVICE), "test"))
 
 
 @pytest.mark.usefixtures("on_cuda")

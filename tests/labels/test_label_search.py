@@ -9,10 +9,11 @@ from label_sets import FEATURES, clustered, duplicates, lattice
 from sklearn.cluster import DBSCAN
 
 from airfast.errors import InputError
-from airfast.labels import generate_labels
+from airfast.labels import cpu_knn, cpu_products, generate_labels
 from airfast.labels.cpu_approx import approximate_knn
-from airfast.labels.cpu_knn import TILE, exact_knn, tournament
+from airfast.labels.cpu_knn import TILE, exact_knn, search, tournament
 from airfast.labels.features import unit_rows
+from airfast.labels.threads import threads
 from tests.reference import labels as reference
 
 LARGE = {  # more than two tiles each
@@ -35,9 +36,50 @@ def test_exact_search_across_tiles(name, k):
     np.testing.assert_array_equal(index, reference.ranking(unit)[:, :k])
 
 
+def spread(n, d, seed):
+    """Rows whose columns differ by orders of magnitude, some too small for bfloat16 sums."""
+    rng = np.random.default_rng(seed)
+    return (rng.normal(size=(n, d)) * 10.0 ** rng.uniform(-20, 0, d)).astype(np.float32)
+
+
+BOTH = (
+    LARGE
+    | FEATURES
+    | {
+        "nearly the same": lambda: (1 + 1e-4 * np.random.default_rng(6).normal(size=(700, 40))).astype(np.float32),
+        "long": lambda: clustered(600, 700, 15, 1.0, 7),
+        "far apart columns": lambda: spread(600, 33, 8),
+    }
+)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("name", BOTH)
+def test_every_way_to_multiply_finds_the_same_neighbours(name, fast, monkeypatch):
+    unit = unit_of(BOTH[name]())
+    k = min(30, len(unit))
+    expected = reference.ranking(unit)[:, :k]
+    ways = [cpu_products.half, cpu_products.single] if fast else [cpu_products.single]
+    monkeypatch.setattr(cpu_knn, "candidates", lambda unit: [way(unit) for way in ways])
+    np.testing.assert_array_equal(exact_knn(unit, k)[0], expected)
+    with threads() as each:  # and by this way alone, however many rows it gives up
+        np.testing.assert_array_equal(search(unit, k, ways[0](torch.from_numpy(unit)), each, np.inf)[0], expected)
+
+
+@pytest.mark.parametrize("name", ["long", "nearly the same", "far apart columns"])
+def test_no_product_is_further_off_than_its_bound(name):
+    unit = unit_of(BOTH[name]())
+    true = unit.astype(np.float64) @ unit.T.astype(np.float64)
+    for way in (cpu_products.half, cpu_products.single):
+        products = way(torch.from_numpy(unit))
+        found = products.tile(0, len(unit), 0, len(unit))
+        assert (np.abs(found - true) <= products.error + products.relative * np.abs(found)).all()
+    assert np.abs(cpu_products.half(torch.from_numpy(unit)).error) < 0.01
+
+
 @pytest.mark.parametrize("blocks", range(1, 10))
 def test_every_pair_of_blocks_meets_once_and_no_block_plays_twice_in_a_round(blocks):
-    rounds = [list(zip(left.tolist(), right.tolist(), strict=True)) for left, right in tournament(blocks)]
+    rounds = list(tournament(blocks))
     met = [pair for pairs in rounds for pair in pairs]
     assert sorted(met) == [(a, b) for a in range(blocks) for b in range(a, blocks)]
     for pairs in rounds[1:]:

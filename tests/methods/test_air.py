@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from airfast import losses
+from airfast import amdl, losses
 from airfast.data.dataset import DeviceClips
 from airfast.methods.air import Targets
 from airfast.pretrain import untrained
@@ -84,10 +84,9 @@ def test_every_parameter_is_trained(built):
     assert idle == []
 
 
-def test_clustered_features_are_unit_rows(built):
-    method, _ = built()
+def test_clustered_features_are_unit_rows(tiny):
     features = {scale: torch.randn(4, 6) * 9 for scale in ("x", "la", "ha")}
-    clustered = method.clustered(features)
+    clustered = amdl.clustered(tiny(), features)
     assert clustered.shape == (4, 18)
     torch.testing.assert_close(clustered.norm(dim=1), torch.ones(4))
     torch.testing.assert_close(

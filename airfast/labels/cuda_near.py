@@ -1,0 +1,36 @@
+"""All pairs of rows within a Euclidean radius on a CUDA device; CPU twin: cpu_near.py."""
+
+from collections.abc import Iterator
+
+import torch
+
+from airfast.labels.backend import EPS_SLACK, Edges, error_bound
+from airfast.labels.cuda_blocks import by_rows
+from airfast.labels.cuda_candidates import products
+
+
+def near_pairs(rows: torch.Tensor, radius: float, memory_mb: int) -> Iterator[Edges]:
+    """Blocks of float32 products rule out what is certainly further; the rest is measured in float64."""
+    n, d = rows.shape
+    scale = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64).max().clamp_min(1e-300)
+    scaled = (rows / scale).float()  # products of large features must not overflow
+    squared = scaled.double().square().sum(1)
+    slack = 4 * error_bound(d)
+    some = max(1, (1 << 26) // (24 * d))  # pairs measured at once: 64 MB of rows and their difference in float64
+
+    def block(first: int, last: int) -> Edges:
+        both = squared[first:last, None] + squared
+        apart = both * (1 - slack) - 2 * products(scaled[first:last], scaled)
+        row, col = (apart <= (radius / scale) ** 2 * (1 + 1e-6)).nonzero().T
+        row += first
+        row, col = row[row < col], col[row < col]
+        distance = torch.cat([_distance(rows, *part) for part in zip(row.split(some), col.split(some), strict=True)])
+        within = distance <= radius * (1 + EPS_SLACK)
+        return Edges(row[within].int(), col[within].int(), distance[within].float())
+
+    return by_rows(n, 32 * n, memory_mb, block)
+
+
+def _distance(rows: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    distance: torch.Tensor = torch.linalg.vector_norm(rows[left].double() - rows[right].double(), dim=1)
+    return distance

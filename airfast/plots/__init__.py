@@ -1,0 +1,1 @@
+"""The plots room of airfast."""

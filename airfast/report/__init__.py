@@ -1,0 +1,1 @@
+"""The report room of airfast: a run on one HTML page."""

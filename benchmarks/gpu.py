@@ -1,0 +1,104 @@
+"""Everything a GPU is asked to prove, by one command that is meant to take less than eight minutes.
+
+    python -m benchmarks.gpu [--device cpu] [--out FOLDER]
+
+Writes gpu.json and gpu.md after every record, so that a run cut short loses nothing. Each section has its share of the
+time and stops after the record that exceeds it; an error ends its section and is written down. --device cpu runs the
+same code on hardly any data, in Triton's interpreter; it measures nothing.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).parent / "results"
+SECONDS = 420  # of all sections together; libraries to import and kernels to compile come on top
+SHARES = {"parity": 0.2, "copies": 0.08, "epoch": 0.17, "dbscan": 0.1, "stage": 0.45}
+
+
+def sections(device, dry):
+    """Each section's name and what begins its stream of records."""
+    from airfast.bench import gpu
+
+    scale = gpu.DRY if dry else gpu.FULL
+    return {
+        "parity": lambda: gpu.parity(reference_sets(dry), device),
+        "copies": lambda: gpu.copies(scale, device),
+        "epoch": lambda: gpu.epoch(scale, device),
+        "dbscan": lambda: gpu.dbscan(scale, device),
+        "stage": lambda: gpu.stage(scale, device),
+    }
+
+
+def reference_sets(dry):
+    """The feature sets of tests/labels, and the field's where they are."""
+    sys.path.insert(0, str(ROOT / "tests" / "labels"))
+    from label_sets import FEATURES, FIELD
+
+    if dry:
+        return {name: FEATURES[name] for name in ("two points",)}
+    import numpy as np
+
+    field = {path.stem: lambda path=path: np.load(path)["features"] for path in sorted(FIELD.glob("labels_*.npz"))}
+    return FEATURES | field
+
+
+def run(device_name, out):
+    """All sections; returns what the JSON holds."""
+    import torch
+
+    from airfast.bench import gpu
+    from airfast.device import pick_device
+
+    device, dry = pick_device(device_name), device_name == "cpu"
+    started = time.perf_counter()
+    report = {"machine": gpu.machine(device), "seconds": 0.0, "stopped": {}}
+    out.mkdir(parents=True, exist_ok=True)
+    for name, begin in sections(device, dry).items():
+        report[name] = []
+        begun, share = time.perf_counter(), SHARES[name] * SECONDS
+        try:
+            for record in begin():
+                report[name].append(record)
+                print(name, json.dumps(record)[:200], flush=True)
+                report["seconds"] = time.perf_counter() - started
+                write(report, out)
+                if time.perf_counter() - begun > share:
+                    report["stopped"][name] = f"stopped after its {share:.0f} seconds"
+                    break
+        except Exception as error:  # what fails on this machine is a result too; the other sections still run
+            report["stopped"][name] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+    write(report, out)
+    return report
+
+
+def write(report, out):
+    from airfast.bench.gpu_report import markdown
+
+    (out / "gpu.json").write_text(json.dumps(report, indent=1) + "\n")
+    (out / "gpu.md").write_text(markdown(report))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
+    parser.add_argument("--out", type=Path, help="benchmarks/results; a temporary place has to be named for a dry run")
+    given = parser.parse_args()
+    if given.device == "cpu":
+        os.environ.setdefault("TRITON_INTERPRET", "1")  # before Triton is imported
+        if given.out is None:
+            parser.error("--device cpu measures nothing: name a folder with --out")
+    from airfast.errors import InputError
+
+    try:
+        found = run(given.device, given.out or RESULTS)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(1 if any("Error" in why for why in found["stopped"].values()) else 0)
