@@ -65,7 +65,8 @@ def gpu() -> str:
         module = importlib.import_module("benchmarks.report_gpu")
     except ModuleNotFoundError:
         return ""
-    return str(module.gpu_section())
+    _, _, text = module.gpu_section().partition("\n")  # without its own heading
+    return str(text)
 
 
 SECTIONS = {
