@@ -17,6 +17,7 @@ from airfast.errors import InputError
 from airfast.labels import LabelSet, generate_labels
 from airfast.labels.statistics import contingency, describe_frame
 from airfast.methods.air import Targets
+from airfast.models.heads import sums_by_label
 from airfast.optimiser import refresh_heads
 
 
@@ -45,14 +46,18 @@ def known_nuisance(motion: MotionSet, kind: str, device: torch.device) -> Tensor
 
 
 def centred(features: Tensor, nuisance: Tensor) -> Tensor:
-    """Features (N, D) minus the mean of the clips that share their nuisance (N,).
+    """Features (N, D) standardised, column by column, within the clips that share their nuisance (N,).
 
-    The mean counts one clip more, at the mean of all: a clip that is alone keeps half of what sets it apart.
+    An action moves the mean of a feature and sets how far it can vary at all; both would be what clusters follow.
+    The mean counts one clip more, at the mean of all: a clip that is alone keeps half of what sets it apart. The
+    variance counts eight more, of the variance about those means over all clips.
     """
     features = features - features.mean(dim=0)
-    count = torch.bincount(nuisance) + 1
-    sums = features.new_zeros(len(count), features.shape[1]).index_add_(0, nuisance, features)
-    return features - (sums / count[:, None])[nuisance]
+    count = torch.bincount(nuisance)[:, None]  # (groups, 1)
+    features = features - (sums_by_label(features, nuisance, len(count)) / (count + 1))[nuisance]
+    squares = features.square()
+    variance = (sums_by_label(squares, nuisance, len(count)) + 8 * squares.mean(dim=0)) / (count + 8)
+    return features * torch.where(variance > 0, variance.rsqrt(), 0.0)[nuisance]
 
 
 def clustered(config: Config, features: dict[str, Tensor], nuisance: Tensor | None = None) -> Tensor:

@@ -259,21 +259,60 @@ def label(
 
 @app.command()
 def bench(
+    flops: Annotated[bool, typer.Option("--flops", help="Parameters and FLOPs of Table I's models.")] = False,
+    fps: Annotated[bool, typer.Option("--fps", help="Sequences a second and latency of what is deployed.")] = False,
     labels: Annotated[bool, typer.Option("--labels", help="The label stage beside the ways it replaces.")] = False,
-    full: Annotated[bool, typer.Option("--full", help="Up to 60,000 samples (about half an hour), not 4,000.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say what the columns mean.")] = False,
+    models: Annotated[str, typer.Option(help="For --flops and --fps.")] = "air,air-j,umurl,st-gcn,agcn",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "cpu",
+    precision: Annotated[str, typer.Option(help="For --fps: fp32, bf16, fp16, or several.")] = "fp32",
+    compiled: Annotated[bool, typer.Option("--compile", help="For --fps: through torch.compile too.")] = False,
+    batch: Annotated[str, typer.Option(help="For --fps: clips a call.")] = "1,128",
     repeats: Annotated[int, typer.Option(help="Runs of each; medians are shown.")] = 3,
-    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
-    out: Annotated[Path, typer.Option(help="Folder for the JSON, the Markdown and the plot.")] = Path("bench"),
+    json: Annotated[Path | None, typer.Option(help="Write what --flops and --fps found.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw what --flops and --fps found.")] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="For --labels: 60,000 samples (half an hour), not 4,000.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="For --labels: folder for JSON, Markdown and plot.")] = Path("bench"),
 ) -> None:
-    """Measure airfast on this machine."""
-    from airfast.bench.labels import FULL, QUICK, run_label_bench
+    """Measure airfast on this machine: Table I of the paper (--flops, --fps) or the label stage (--labels)."""
+    from airfast.bench.asked import asked_of_table1
+    from airfast.bench.explain import explanation
+    from airfast.bench.table1 import run_table1
     from airfast.device import pick_device
+    from airfast.screen import console, show_table1, stating
+
+    asked = asked_of_table1(flops, fps, labels, explain, precision, batch, compiled, full, json, plot)
+    place = pick_device(device)
+    if labels:
+        from airfast.bench.labels import FULL, QUICK, run_label_bench
+
+        run_label_bench(out, FULL if full else QUICK, place.type, repeats)
+        console.print(f"written to {out}")
+    if flops or fps:
+        with stating() as say:
+            found = run_table1(
+                tuple(models.split(",")), flops, fps, place, asked.precisions, compiled, asked.batches, repeats, say
+            )
+        show_table1(found)
+        asked.write(found)
+    if explain:
+        console.print(explanation(), highlight=False)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    out: Annotated[Path, typer.Option(help="File to write; it ends in .pt2.")] = Path("encoder.pt2"),
+    precision: Annotated[str, typer.Option(help="fp32 or bf16")] = "fp32",
+) -> None:
+    """Write a run's encoder, folded, as one file that PyTorch runs without airfast: clips in, features out."""
+    from airfast.export import export as write
     from airfast.screen import console
 
-    if not labels:
-        raise InputError("bench: say what to measure: --labels")
-    run_label_bench(out, FULL if full else QUICK, pick_device(device).type, repeats)
-    console.print(f"written to {out}")
+    write(run, out, precision)
+    console.print(f"written to {out}; torch.export.load({str(out)!r}).module()(clips)", highlight=False, soft_wrap=True)
 
 
 @app.command()

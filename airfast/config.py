@@ -60,8 +60,9 @@ class Cluster(Section):
     outliers: Literal["mask", "drop", "singleton"] = "mask"
     centre: Literal["none", "group", "subject"] = Field(
         "none",
-        description="subtract the mean of each known action or person first, or the clusters follow it (METHOD 8)",
+        description="standardise features within each known action or person first, or clusters follow it (METHOD 8)",
     )
+    weight: float = Field(0.1, ge=0, description="of L_class in Eq. 7; the paper's is 1")
     dbscan: Literal["auto", "cuml", "graph"] = Field("auto", description="on a GPU; auto: cuML where it fits")
     backend: Literal["auto", "cpu", "cuda"] = "auto"
 
@@ -180,7 +181,7 @@ class Config(Section):
 PAPER = {
     "inputs": "paper",
     "model": {"hidden": 1024, "projection": 4096},
-    "cluster": {"k1": 30, "k2": 6},
+    "cluster": {"k1": 30, "k2": 6, "weight": 1.0},
     "train": {"epochs": 450, "warmup": 50, "batch_size": 128},
 }
 PRESETS: dict[Preset, dict[str, Any]] = {

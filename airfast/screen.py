@@ -277,3 +277,21 @@ def short(value: Any) -> str:
     if isinstance(value, list):
         return f"{len(value)}: {', '.join(map(str, value))}"
     return ("no", "yes")[value] if isinstance(value, bool) else str(value)
+
+
+@contextmanager
+def stating() -> Iterator[Callable[[str], None]]:
+    """A line that says what is being done, where the output is a terminal."""
+    with console.status("counting") as status:
+        yield status.update
+
+
+def show_table1(record: dict[str, Any]) -> None:
+    """The machine, then a table of sizes, one of speeds, or both."""
+    from airfast.bench.machine import title
+    from airfast.bench.table import tables
+
+    console.print(title(record["machine"]), highlight=False, soft_wrap=True)
+    for table in tables(record):
+        console.print(table.on_screen())
+    console.print("airfast bench --explain says what the columns mean", style="dim")

@@ -54,6 +54,18 @@ def labels() -> str:
     return "\n\n".join(page.strip() for page in pages)
 
 
+def table1() -> str:
+    """The generated page of Table I, measured."""
+    page = RESULTS / "table1.md"
+    return page.read_text().strip() if page.exists() else ""
+
+
+def deployed() -> str:
+    """The generated page of the deployed encoder's speed and precision."""
+    page = RESULTS / "deployed.md"
+    return page.read_text().strip() if page.exists() else ""
+
+
 def first_table() -> str:
     """What the first screen shows: linear accuracy on unseen test clips of real motion capture."""
     rows = ["| linear probe, accuracy % (mean ± sd) | " + " | ".join(heads()) + " |"]
@@ -88,11 +100,21 @@ def accuracy(record: dict[str, Any], kind: str, name: str) -> str:
     return mean_sd(values)
 
 
+BLOCKS = {
+    "first-table": first_table,
+    "presets": presets,
+    "quality": quality,
+    "labels": labels,
+    "table1": table1,
+    "deployed": deployed,
+}
+
+
 def main() -> None:
     """Replace every block; exit status 1 where --check finds README behind."""
     path = ROOT / "README.md"
     before = after = path.read_text()
-    for name, block in (("first-table", first_table), ("presets", presets), ("quality", quality), ("labels", labels)):
+    for name, block in BLOCKS.items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         text = block()
         after = pattern.sub(lambda found, text=text: f"{found[1]}{text}\n{found[2]}", after)  # type: ignore[misc]

@@ -148,12 +148,25 @@ def test_labels_come_from_the_named_features_and_views(walkers, tiny):
 def test_centring_takes_away_what_is_shared_by_a_subject():
     shared, own = torch.randn(3, 4) * 10, torch.randn(9, 4)
     nuisance = torch.tensor([0, 0, 1, 1, 1, 0, 1, 1, 2])
-    features = shared[nuisance] + own
+    features = shared[nuisance] + own * torch.tensor([1.0, 5.0, 2.0])[nuisance][:, None]
     left = amdl.centred(features, nuisance)
+    about = torch.stack(
+        [
+            row - sum(features[nuisance == of] - features.mean(0)) / ((nuisance == of).sum() + 1)
+            for row, of in zip(features - features.mean(0), nuisance, strict=True)
+        ]
+    )
     for index in range(9):
-        mates = features[nuisance == nuisance[index]] - features.mean(0)
-        expected = features[index] - features.mean(0) - mates.sum(0) / (len(mates) + 1)
-        torch.testing.assert_close(left[index], expected)
+        mates = about[nuisance == nuisance[index]]
+        variance = (sum(mates**2) + 8 * (about**2).mean(0)) / (len(mates) + 8)  # 8: as documented
+        torch.testing.assert_close(left[index], about[index] / variance.sqrt())
+
+
+def test_centring_leaves_a_feature_that_never_varies_at_zero():
+    features = torch.cat([torch.randn(6, 2), torch.full((6, 1), 3.0)], dim=1)
+    left = amdl.centred(features, torch.tensor([0, 0, 0, 1, 1, 1]))
+    assert left.isfinite().all()
+    assert not left[:, 2].any()
 
 
 def test_centring_by_what_is_not_known(walkers, tiny, tmp_path):

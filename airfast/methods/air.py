@@ -72,7 +72,8 @@ class Air(nn.Module):
             logits = {} if targets is None else self._classify(multi, targets.clusters)
         named = self._alignment(*projected)
         if targets is not None:
-            named |= self._classification({scale: each.float() for scale, each in logits.items()}, targets)
+            terms = self._classification({scale: each.float() for scale, each in logits.items()}, targets)
+            named |= {name: self.config.cluster.weight * term for name, term in terms.items()}
         return named
 
     def _project(

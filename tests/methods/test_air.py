@@ -50,8 +50,9 @@ def test_loss_is_equation_7(built):
         "intra": 5 * losses.intra_loss(singles, multis),  # 5 is the default weight, METHOD 5
         "inter": 5 * losses.inter_loss(singles),
         "vcreg": losses.variance_covariance([*singles, *[z for row in multis for z in row]]),
-        "class_x": losses.refined_loss(logits["x"], logits["ha"], LABELS, TARGETS.agreement),
-        "class_ha": losses.appendage_loss(logits["ha"], LABELS, TARGETS.agreement),
+        # 0.1 is the default weight of L_class
+        "class_x": 0.1 * losses.refined_loss(logits["x"], logits["ha"], LABELS, TARGETS.agreement),
+        "class_ha": 0.1 * losses.appendage_loss(logits["ha"], LABELS, TARGETS.agreement),
     }
     assert named.keys() == expected.keys()
     for name, value in expected.items():
@@ -68,7 +69,7 @@ def test_letter_of_the_paper_has_no_regularisation_and_no_weight(built):
 
 
 def test_without_refinement_both_heads_learn_the_hard_labels(built):
-    method, views = built("alr.enabled=false")
+    method, views = built("alr.enabled=false", "cluster.weight=1")
     method.eval()
     named = method.losses(views, TARGETS)
     multi = method.features(views[-1])
@@ -78,7 +79,7 @@ def test_without_refinement_both_heads_learn_the_hard_labels(built):
 
 
 def test_la_refines_where_it_is_the_only_part_skeleton(built):
-    method, views = built("asp=la")
+    method, views = built("asp=la", "cluster.weight=1")
     method.eval()
     named = method.losses(views, TARGETS)
     multi = method.features(views[-1])
