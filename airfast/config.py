@@ -49,7 +49,7 @@ class Model(Section):
 
 
 class Cluster(Section):
-    """The label stage (METHOD 3). ``auto`` neighbourhoods grow with the set, so that repeated takes do not fill them."""
+    """The label stage (METHOD 3). ``auto`` neighbourhoods grow with the set: repeated takes would fill small ones."""
 
     feature: Literal["concat", "x"] = Field("concat", description="what is clustered: y_X, y_LA, y_HA, or y_X alone")
     metric: Literal["jaccard", "euclidean", "cosine"] = "jaccard"
