@@ -14,14 +14,15 @@ from airfast.labels.threads import runs, threads
 
 SAMPLE = 1000  # rows searched exactly to measure the recall: its standard error is below 0.3 points for 30 neighbours
 ENOUGH = 0.92  # recall on the sample up to which an inverted file looks through more and more of its lists
+SHARE = 64  # an inverted file stops at one list in that many: beyond it, the exact search is as quick
 
 
 def approximate_knn(unit: Float, k: int, method: str) -> tuple[Int, Int, float]:
     """Neighbours as of `exact_knn` by a FAISS index, with their recall on a sample of rows.
 
     method: hnsw (graph; its construction depends on the timing of threads) or ivf (inverted file; repeatable).
-    An inverted file looks through as many lists as a recall of ENOUGH takes. Candidates are compared exactly and come
-    in canonical order; a row with too few of them is searched in full.
+    An inverted file looks through as many lists as a recall of ENOUGH takes, within its SHARE. Candidates are compared
+    exactly and come in canonical order; a row with too few of them is searched in full.
     Raises InputError when FAISS is missing.
     """
     n = len(unit)
@@ -30,7 +31,7 @@ def approximate_knn(unit: Float, k: int, method: str) -> tuple[Int, Int, float]:
     rows = np.sort(np.random.default_rng(0).permutation(n)[:SAMPLE])
     true = _exact(unit, rows, k)
     if method == "ivf":
-        while index.nprobe < index.nlist and _recall(true, index.search(unit[rows], fetch)[1]) < ENOUGH:
+        while index.nprobe < index.nlist // SHARE and _recall(true, index.search(unit[rows], fetch)[1]) < ENOUGH:
             index.nprobe *= 2
     near, found = index.search(unit, fetch)
     others = (found >= 0) & (found != np.arange(n)[:, None])
@@ -62,8 +63,8 @@ def _index(unit: Float, k: int, method: str) -> Any:
         index.hnsw.efConstruction = 80
         index.hnsw.efSearch = max(96, 3 * k)
     else:
-        # As many lists as clusters would be best; above half a million rows, training them would take too long.
-        lists = max(1, min(round(8 * np.sqrt(n)), n // 112))
+        # As many lists as clusters would be best; above 200,000 rows, training them would take too long.
+        lists = max(1, min(round(4 * np.sqrt(n)), n // 112))
         index = faiss.IndexIVFFlat(faiss.IndexFlatIP(d), d, lists, faiss.METRIC_INNER_PRODUCT)
         index.cp.seed, index.cp.max_points_per_centroid = 0, 64
         index.nprobe = min(16, lists)
