@@ -49,13 +49,13 @@ class Model(Section):
 
 
 class Cluster(Section):
-    """The label stage (METHOD 3). ``auto`` neighbourhoods shrink on sets of fewer than 480 clips."""
+    """The label stage (METHOD 3). ``auto`` neighbourhoods grow with the set: repeated takes would fill small ones."""
 
     feature: Literal["concat", "x"] = Field("concat", description="what is clustered: y_X, y_LA, y_HA, or y_X alone")
     metric: Literal["jaccard", "euclidean", "cosine"] = "jaccard"
     eps: float = Field(0.6, gt=0)
     min_samples: int = Field(4, ge=1, description="DBSCAN's, the sample itself counts")
-    k1: Count = Field("auto", description="neighbours, itself included; auto: N/16 within 8..30")
+    k1: Count = Field("auto", description="neighbours, itself included; auto: N/16 within 8..120")
     k2: Count = Field("auto", description="query expansion; auto: k1/5, at least 3")
     outliers: Literal["mask", "drop", "singleton"] = "mask"
     centre: Literal["none", "group", "subject"] = Field(
@@ -68,7 +68,7 @@ class Cluster(Section):
 
     def neighbours(self, clips: int) -> tuple[int, int]:
         """k1 and k2 for a set of so many clips."""
-        k1 = min(30, max(8, clips // 16)) if self.k1 == "auto" else self.k1
+        k1 = min(120, max(8, clips // 16)) if self.k1 == "auto" else self.k1
         return k1, max(3, round(k1 / 5)) if self.k2 == "auto" else self.k2
 
 

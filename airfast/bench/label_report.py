@@ -19,7 +19,7 @@ def markdown(report: Record) -> str:
         f"Label stage on {where} ({machine['date']}; {versions}).",
         f"Seconds, medians of {report['repeats']} runs (1 above 20 s). `stage / kNN`: the whole of ours over an exact",
         "search alone (FAISS on the CPU, torch on a device). `load`: the machine's load average when a case began.",
-        "Rows of hubs nearly coincide: the other ways order their neighbours by the rounding of float32, ours does not.",
+        "Rows of hubs nearly coincide: the other ways order their neighbours by float32 rounding, ours does not.",
         "",
         "| features | N | D | airfast | exact kNN alone | stage / kNN | CSR + Numba | dense NumPy | × dense "
         "| peak MB: airfast, CSR, dense | labels unlike ours: CSR, dense | load |",
