@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numba import njit
 
-from airfast.labels import cpu_approx, cpu_dbscan, cpu_jaccard, cpu_knn, cpu_near
+from airfast.labels import cpu_approx, cpu_dbscan, cpu_jaccard, cpu_join, cpu_knn, cpu_near
 from airfast.labels.backend import Clusters, Edges, Encoding, Neighbours
 from airfast.labels.cpu_select import settle
 from airfast.labels.threads import runs, threads
@@ -36,7 +36,7 @@ class CpuBackend:
     def edges(self, encoding: Encoding, eps: float, memory_mb: int) -> Iterator[Edges]:
         """The join over inverted lists."""
         sparse = (encoding.indptr.numpy(), encoding.columns.numpy(), encoding.weights.numpy())
-        for row, col, overlap in cpu_jaccard.join(*sparse, encoding.one, eps, memory_mb):
+        for row, col, overlap in cpu_join.join(*sparse, encoding.one, eps, memory_mb):
             m = overlap / encoding.one
             distance = np.maximum(0.0, 1 - m / (2 - m)).astype(np.float32)
             yield Edges(torch.from_numpy(row), torch.from_numpy(col), torch.from_numpy(distance))

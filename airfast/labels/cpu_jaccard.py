@@ -1,27 +1,23 @@
-"""k-reciprocal encoding and the sparse Jaccard join on the CPU, in Numba (METHOD 3.3–3.6).
+"""k-reciprocal encoding on the CPU, in Numba (METHOD 3.3–3.5).
 
 Rows are split into a fixed number of runs, each with its own scratch arrays; threads take whole runs, and all sums are
 of integers, so the result does not depend on how many threads there are.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from airfast.labels.backend import SIMILARITY_BITS, half_set, smallest_overlap
+from airfast.labels.backend import SIMILARITY_BITS, half_set
 from airfast.labels.cpu_select import fixed_dot
-from airfast.labels.threads import RUNS, Each, ranges, runs, threads
+from airfast.labels.threads import Each, runs, threads
 
 Int = NDArray[np.int32]
 Long = NDArray[np.int64]
 ONE = float(1 << SIMILARITY_BITS)
-BLOCK = 1 << 14  # rows whose totals are summed up at a time: 64 KB, about a core's nearest cache
-SHORTEST = 32  # rows of an inverted list for which it is worth while to go there
-BLOCK_MB = 512
-PAIR_BYTES = 56  # of a pair in the buffers, their copy, and the distances computed from them
 
 
 def encode(unit: NDArray[np.float32], index: Int, similarity: Int, k1: int, k2: int) -> tuple[Long, Int, Int, int]:
@@ -47,26 +43,6 @@ def _two_pass(each: Each, kernel: Callable[..., None], inputs: tuple[Any, ...], 
     weights = np.empty(indptr[-1], np.int32)
     each(kernel, ((*run, *inputs, indptr, columns, weights) for run in runs(n)))
     return indptr, columns, weights
-
-
-def join(
-    indptr: Long, columns: Int, weights: Int, one: int, eps: float, memory_mb: int
-) -> Iterator[tuple[Int, Int, Int]]:
-    """METHOD 3.6: blocks of (row, col, Σ min) with row < col and Jaccard distance ≤ eps."""
-    n = len(indptr) - 1
-    sparse, least = (indptr, columns, weights), smallest_overlap(eps, one)
-    # A block of columns whose totals stay in the nearest cache, as long as its lists are worth the way there.
-    blocks = ranges(n, max(1, min(-(-n // BLOCK), len(columns) // (n * SHORTEST))))
-    # Pairs a task may hold: at least one row's worth. Beyond a few million in all, more room makes nothing faster.
-    capacity = max(n, (min(memory_mb, BLOCK_MB) << 20) // (RUNS * PAIR_BYTES))
-    with threads() as each:
-        lists = each(invert, ((*block, *sparse) for block in blocks))
-        tasks = [(b, *rows) for b, (_, last) in enumerate(blocks) for rows in runs(last)]
-        while tasks:
-            now, tasks = tasks[:RUNS], tasks[RUNS:]
-            found = each(join_rows, ((*rows, *blocks[b], *sparse, *lists[b], least, capacity) for b, *rows in now))
-            tasks += [(b, at, end) for (b, _, end), (at, *_) in zip(now, found, strict=True) if at < end]
-            yield tuple(np.concatenate(parts) for parts in list(zip(*found, strict=True))[1:])  # type: ignore[misc]
 
 
 @njit(nogil=True, cache=True)
@@ -154,75 +130,3 @@ def query_expand(first, last, index, k2, v_indptr, v_columns, v_weights, indptr,
                     weights[place[j]] += v_weights[e]
         if not fill:
             indptr[i + 1] = count
-
-
-@njit(nogil=True, cache=True)
-def invert(first, last, indptr, columns, weights):  # type: ignore[no-untyped-def]
-    """Inverted lists of a run of rows: for each column its rows in ascending order, and where each entry of V went."""
-    n = indptr.shape[0] - 1
-    begin, end = indptr[first], indptr[last]
-    start = np.zeros(n + 2, np.int64)
-    for e in range(begin, end):
-        start[columns[e] + 2] += 1
-    for c in range(n):
-        start[c + 2] += start[c + 1]
-    slot = np.empty(end - begin, np.int64)
-    rows = np.empty(end - begin, np.int32)
-    row_weights = np.empty(end - begin, np.int32)
-    for i in range(first, last):
-        for e in range(indptr[i], indptr[i + 1]):
-            at = start[columns[e] + 1]
-            start[columns[e] + 1] = at + 1
-            slot[e - begin] = at
-            rows[at] = i - first
-            row_weights[at] = weights[e]
-    return slot, start[: n + 1].copy(), rows, row_weights
-
-
-@njit(nogil=True, cache=True)
-def join_rows(at, end, first, last, indptr, columns, weights, slot, start, rows, row_weights, least, capacity):  # type: ignore[no-untyped-def]
-    """Σ min of some rows with every later row of a block, whose inverted lists are given; stops before it overflows.
-
-    Returns the first row that was not finished, and the pairs that reach `least`.
-    """
-    width = last - first
-    row, col, overlap = np.empty(capacity, np.int32), np.empty(capacity, np.int32), np.empty(capacity, np.int32)
-    total = np.zeros(width, np.int32)
-    touched = np.empty(width + 1, np.int32)
-    heads = np.empty(indptr.shape[0], np.int64)
-    found = 0
-    while at < end and found + width <= capacity:
-        begin = indptr[at]
-        visits = 0
-        for e in range(begin, indptr[at + 1]):
-            head = start[columns[e]] if at < first else slot[e - indptr[first]] + 1
-            heads[e - begin] = head
-            visits += start[columns[e] + 1] - head
-        count = 0
-        everyone = visits * 8 > width  # so many that all totals are read, rather than those that were touched
-        for e in range(begin, indptr[at + 1]):
-            w = weights[e]
-            if everyone:
-                for f in range(np.uint64(heads[e - begin]), np.uint64(start[columns[e] + 1])):
-                    total[np.uint64(rows[f])] += min(w, row_weights[f])
-                continue
-            for f in range(np.uint64(heads[e - begin]), np.uint64(start[columns[e] + 1])):
-                j = np.uint64(rows[f])
-                before = total[j]
-                touched[count] = rows[f]
-                count += before == 0  # without a branch: on weak features it would be mispredicted half the time
-                total[j] = before + min(w, row_weights[f])
-        if everyone:
-            for there in range(width):
-                touched[count] = there
-                count += total[there] >= least
-        for t in range(count):
-            j = np.uint64(touched[t])
-            if total[j] >= least:
-                row[found], col[found], overlap[found] = at, first + touched[t], total[j]
-                found += 1
-            total[j] = 0
-        if everyone:
-            total[:] = 0
-        at += 1
-    return at, row[:found].copy(), col[:found].copy(), overlap[:found].copy()

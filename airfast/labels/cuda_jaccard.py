@@ -1,6 +1,6 @@
 """k-reciprocal encoding and the Jaccard join on a CUDA device (METHOD 3.3–3.6).
 
-Kernels build the sets and add up what they share; torch does the rest. CPU twin: cpu_jaccard.py.
+Kernels build the sets and add up what they share; torch does the rest. CPU twins: cpu_jaccard.py, cpu_join.py.
 """
 
 from collections.abc import Iterator
