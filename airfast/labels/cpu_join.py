@@ -91,9 +91,8 @@ def join_rows(at, end, first, last, indptr, columns, weights, slot, start, rows,
         entries = (columns[begin:][:size], weights[begin:][:size])
         heavy, visits, later, missing = split(*entries, heads, start, least, order)
         lists = (*entries, heads, start, rows, row_weights, total, touched)
-        everyone = visits * 8 > max(
-            width, BLOCK
-        )  # so many that all totals are read, rather than those that were touched
+        # So many that all totals are read, rather than those that were touched.
+        everyone = visits * 8 > max(width, BLOCK)
         count = walk(*lists, order[:heavy], 0, everyone)
         count, near = within(total, touched, count, least - missing, everyone)
         if missing and near * size > later:  # adding up those pairs alone takes longer than the lists
