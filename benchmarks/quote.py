@@ -74,7 +74,15 @@ def first_table() -> str:
         name = f"{features}, {'–' if features == 'majority' else 'linear'}"
         cells = [accuracy(record, kind, name) for record in records() for kind in splits(record)]
         rows.append(f"| {TITLES[features]} | {' | '.join(cells)} |")
+    cells = [beside(record, kind, "umurl") for record in records() for kind in splits(record)]
+    rows.append(f"| UmURL, the paper's baseline, pre-trained alike | {' | '.join(cells)} |")
     return "\n".join(rows)
+
+
+def beside(record: dict[str, Any], kind: str, method: str) -> str:
+    """The linear accuracy of another method on the same set and splits; a dash where it was not recorded."""
+    file = RESULTS / f"quality-{record['set']}-{method}.json"
+    return accuracy(json.loads(file.read_text()), kind, "pre-trained, linear") if file.exists() else "–"
 
 
 def records() -> list[dict[str, Any]]:
