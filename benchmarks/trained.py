@@ -127,6 +127,8 @@ def plot(record: dict[str, Any], path: Path) -> None:
         pair[0].legend(fontsize=7)
         for axis, name in zip(pair, ("MFLOP of one clip", "p50 latency, ms, batch 1"), strict=True):
             axis.set(xlabel=name, xscale="log", ylim=(0, 105))
+            low, high = axis.get_xlim()
+            axis.set_xlim(min(low, high / 20), max(high, low * 20))  # equal costs would have ticks on top of each other
             axis.grid(True, which="both", alpha=0.2)
     figure.suptitle(title(record["machine"]).partition("; airfast")[0], fontsize=8)
     figure.savefig(path, dpi=130)
