@@ -39,10 +39,14 @@ def describe_machine(device: torch.device) -> dict[str, str]:
 
 def processor() -> str:
     """The model of the processor, as well as the system tells it."""
+    return cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def cpuinfo(key: str) -> str:
+    """The first value of a key of Linux's /proc/cpuinfo; empty where there is none."""
     known = Path("/proc/cpuinfo")
     lines = known.read_text(encoding="utf-8").splitlines() if known.is_file() else []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
 
 
 def pick_workers(device: str) -> int:

@@ -1,7 +1,5 @@
 """The label stage measured beside the ways it replaces: seconds by step, peak memory, labels compared."""
 
-import ctypes
-import gc
 import json
 import os
 import platform
@@ -18,9 +16,12 @@ import torch
 from numpy.typing import NDArray
 
 from airfast.bench import label_baselines
+from airfast.bench.machine import peak, start_peak
+from airfast.device import processor
 from airfast.labels import generate_labels
 
 Record = dict[str, Any]
+HOST = torch.device("cpu")  # whose memory is measured: what the other ways fill
 STEPS = ("knn", "encode", "edges", "cluster")
 DENSE_LIMIT = 8_500  # rows: the dense way takes minutes beyond
 LONG = 20.0  # seconds: a way that takes longer is measured once
@@ -132,11 +133,11 @@ def _take_turns(
         for way, work in ways.items():
             if runs[way] and runs[way][0]["total"] > LONG:
                 continue
-            before = _reset_peak()
+            before = start_peak(HOST)
             started = time.perf_counter()
             answers[way], seconds = work()
             total = time.perf_counter() - started
-            runs[way].append(seconds | {"total": total, "peak_mb": _peak() - before})
+            runs[way].append(seconds | {"total": total, "peak_mb": (peak(HOST) - before) / 2**20})
     return runs, answers
 
 
@@ -151,8 +152,7 @@ def machine(device: str) -> Record:
     """What the figures were measured on."""
     import faiss
 
-    cpu = next((ln.split(":")[1].strip() for ln in _lines("/proc/cpuinfo") if ln.startswith("model name")), "unknown")
-    found: Record = {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version()}
+    found: Record = {"cpu": processor(), "cores": os.cpu_count(), "python": platform.python_version()}
     found["amx"] = torch.cpu._is_amx_tile_supported()
     if device != "cpu":
         found["gpu"] = torch.cuda.get_device_name()
@@ -184,23 +184,3 @@ def _compile(device: str) -> None:
     _ours(small.to(device))
     label_baselines.sparse(small.numpy(), *options)
     _search_only(small.to(device))
-
-
-def _reset_peak() -> float:
-    """Start measuring the peak anew (Linux with glibc); returns the resident memory now, in MB."""
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)  # or what an earlier run left in the allocator would hide what this one takes
-    Path("/proc/self/clear_refs").write_text("5")
-    return _status("VmRSS")
-
-
-def _peak() -> float:
-    return _status("VmHWM")
-
-
-def _status(key: str) -> float:
-    return next(float(ln.split()[1]) / 1024 for ln in _lines("/proc/self/status") if ln.startswith(key))
-
-
-def _lines(path: str) -> list[str]:
-    return Path(path).read_text().splitlines()

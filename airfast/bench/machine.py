@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from airfast._version import __version__
+from airfast.device import cpuinfo, processor
 
 Record = dict[str, Any]
 GPU_FACTS = ("driver_version", "clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit")
@@ -20,9 +21,9 @@ GPU_FACTS = ("driver_version", "clocks.sm", "clocks.max.sm", "clocks.mem", "powe
 
 def machine(device: torch.device) -> Record:
     """Names, versions and clocks, and the load average, without which no figure means much."""
-    processor = {"cpu": processor_name(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
+    host = {"cpu": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
     versions = {"airfast": __version__, "python": platform.python_version(), "torch": torch.__version__}
-    found: Record = processor | {"clock_mhz": clock(), "units": units(), "versions": versions}
+    found: Record = host | {"clock_mhz": clock(), "units": units(), "versions": versions}
     if device.type == "cuda":
         found |= {"gpu": torch.cuda.get_device_name(), "cuda": torch.version.cuda} | gpu_facts()
     return found | {"date": time.strftime("%Y-%m-%d"), "load": round(os.getloadavg()[0], 1)}
@@ -37,11 +38,6 @@ def title(found: Record) -> str:
     return f"{gpu}{cpu}, {found['clock_mhz']} MHz; {versions}; load {found['load']}; {found['date']}"
 
 
-def processor_name() -> str:
-    """The processor's name, as Linux knows it."""
-    return cpuinfo("model name") or platform.processor() or "unknown"
-
-
 def clock() -> str:
     """The clock now, in MHz."""
     return cpuinfo("cpu MHz").partition(".")[0] or "unknown"
@@ -52,13 +48,6 @@ def units() -> str:
     flags = set(cpuinfo("flags").split())
     known = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 bf16", "avx512_vnni": "AVX-512 VNNI", "avx2": "AVX2"}
     return next((name for flag, name in known.items() if flag in flags), platform.machine())
-
-
-def cpuinfo(key: str) -> str:
-    """The first value of a key of /proc/cpuinfo; empty where there is none."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
 
 
 def gpu_facts() -> Record:

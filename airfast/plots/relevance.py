@@ -87,7 +87,8 @@ def scored_run(run: Path, data: Source, device: str) -> Scored:
     """Features and part agreement of a run's training clips."""
     encoder, motion = open_run_clips(run, data)
     if "ha" not in encoder.config.scales:
-        raise InputError(f"{run}: trained without part skeletons (asp=false), so no part can agree with the body")
+        asp = f"asp={encoder.config.asp}"
+        raise InputError(f"{run}: trained without part skeletons of whole limbs ({asp}): none can agree with the body")
     place = pick_device(device)
     features = features_of(encoder, motion, place)
     return Scored(run.resolve().name, features, part_agreement(encoder, features, place).numpy())
