@@ -46,10 +46,41 @@ class Study:
     numeric: bool = False
 
 
+# The losses and the label stage of the paper, on the inputs and the schedule of the other rows.
+LETTER = (
+    "model.head=linear",
+    "mgaa.vcreg=false",
+    "mgaa.part_weight=1",
+    "cluster.weight=1",
+    "cluster.k1=30",
+    "cluster.k2=6",
+    "nuisance=none",
+)
 NO_LABELS = ("amdl=false", "alr.enabled=false")
 EQUAL = "equal: LA and HA are runs of as many joints each, which know no anatomy"
 
 STUDIES = {
+    "methods": Study(
+        "methods",
+        "Pre-training methods",
+        "method",
+        (
+            Variant("UmURL", ("asp=none", *NO_LABELS, "nuisance=none")),
+            Variant("UmURL, nuisance", ("asp=none", *NO_LABELS)),
+            Variant("AIR-J", ("modalities=[joint]",)),
+            Variant("AIR − ASP", ("asp=none", "alr.enabled=false")),
+            Variant("AIR − ALR", ("alr.enabled=false",)),
+            Variant("AIR, letter", LETTER),
+            Variant("AIR", ()),
+        ),
+        "UmURL",
+        (
+            "every row on the same inputs, views and schedule: what differs is what is learnt from them.",
+            "UmURL, nuisance: with the known action or person as AIR is told it (`nuisance`); UmURL itself is not.",
+            "AIR-J: one modality, joints. AIR − ASP: without part skeletons, and so without refined labels.",
+            f"AIR, letter: {', '.join(LETTER)}.",
+        ),
+    ),
     "iv": Study(
         "table-iv",
         "Table IV: modules",

@@ -97,11 +97,12 @@ def markdown(record: Record) -> str:
         f"Accuracy on test clips in percent (linear, 1-NN, 20-NN), mean ± sd over seeds 0 to {count - 1}: each draws "
         f"split ({config['split']['kind']}), weights and views, the same for every row. `over` is the difference of "
         "linear accuracy seed by seed, with the 95 % interval of its mean (t distribution). A linear figure is "
-        "the mean of 5 probes, last epoch. Clusters, noise and AMI (of clusters with classes) are of the last epoch."
+        "the mean of 5 probes, last epoch; that of a baseline which names its classifier is the classifier's. "
+        "Clusters, noise and AMI (of clusters with classes) are of the last epoch."
     )
     settings = (
         f"Preset {config['preset']}, hidden {config['model']['hidden']}, {config['train']['epochs']} epochs of which "
-        f"{config['train']['warmup']} warm-up, cluster.centre={config['cluster']['centre']}."
+        f"{config['train']['warmup']} warm-up, nuisance={config['nuisance']}."
     )
     lines = [f"# {record['title']} ({record['set']})", "", made, "", settings, ""]
     lines += [f"| {' | '.join(head)} |", "|---|" + "--:|" * (len(head) - 1)]
@@ -122,7 +123,7 @@ def figure(record: Record) -> Figure:
         draw_probe(axes, record, probe, shifted)
     for name, seeds in record["baselines"].items():
         level = values(seeds, "linear accuracy")
-        if level:
+        if level and name in LINES:
             label = name if name == "majority" else f"{name}, linear"
             axes.axhline(float(np.mean(level)), color="0.5", linewidth=1.1, linestyle=LINES[name], label=label)
     axes.set_xticks(places, names)

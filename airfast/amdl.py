@@ -36,12 +36,12 @@ class EpochLabels:
 
 
 def known_nuisance(motion: MotionSet, kind: str, device: torch.device) -> Tensor | None:
-    """The action or the person of every clip as (N,) int64, where clusters are not to follow it; None otherwise."""
+    """The action or person of every clip as (N,) int64, where features are not to follow it; None otherwise."""
     if kind == "none":
         return None
     known = motion.groups if kind == "group" else motion.subjects
     if "" in known:
-        raise InputError(f"cluster.centre={kind}: the {kind} of clip {motion.names[known.index('')]} is not known")
+        raise InputError(f"nuisance={kind}: the {kind} of clip {motion.names[known.index('')]} is not known")
     return codes(known, device)
 
 

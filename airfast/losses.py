@@ -61,14 +61,19 @@ def hard_label_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return masked_mean(-log_q.gather(1, labels.clamp(min=0)[:, None])[:, 0], labels >= 0)
 
 
-def intra_loss(singles: Sequence[Tensor], multis: Sequence[Sequence[Tensor]]) -> Tensor:
-    """Eq. 5: Σ_m Σ_s MSE(z_m^single, z_m^{s,multi}).
+def intra_loss(singles: Sequence[Tensor], multis: Sequence[Sequence[Tensor]], weights: Sequence[float]) -> Tensor:
+    """Eq. 5: Σ_m Σ_s w_s·MSE(z_m^single, z_m^{s,multi}).
 
     Args:
         singles: a projection (B, Z) a modality m.
         multis: for each modality m, a projection (B, Z) a scale s of the multi feature.
+        weights: w_s of each scale; the paper's are all 1.
     """
-    terms = [F.mse_loss(one, many) for one, row in zip(singles, multis, strict=True) for many in row]
+    terms = [
+        weight * F.mse_loss(one, many)
+        for one, row in zip(singles, multis, strict=True)
+        for many, weight in zip(row, weights, strict=True)
+    ]
     return torch.stack(terms).sum()
 
 
@@ -82,21 +87,28 @@ def inter_loss(singles: Sequence[Tensor]) -> Tensor:
     return (stacked - stacked.mean(dim=0)).square().mean(dim=(1, 2)).sum()
 
 
-def variance_covariance(projections: Sequence[Tensor]) -> Tensor:
+def variance_covariance(projections: Sequence[Tensor], nuisance: Tensor) -> Tensor:
     """Σ_z 5·mean(relu(1 − √(var + 1e-4))) + Σ offdiag(cov)² / Z, the terms that keep z from collapsing.
 
     The squared Frobenius norm of the covariance ZᵀZ (Z × Z) equals that of the Gram matrix Z·Zᵀ (B × B), so its
     off-diagonal part costs B²·Z and not B·Z²: 32 times less at batch 128 and Z = 4,096.
 
+    Variance and covariance are taken about the mean of the samples that share a nuisance, a known action say: what
+    merely tells actions apart does not count as variance, and z must spread over what else there is. One nuisance for
+    all samples is the usual form.
+
     Args:
         projections: the (B, Z) projections to hold apart, B ≥ 2.
+        nuisance: (B,) int64.
 
-    Source: VICReg (Bardes et al., ICLR 2022), weights as in UmURL (METHOD 5).
+    Source: VICReg (Bardes et al., ICLR 2022), weights as in UmURL (METHOD 5); the centring is ours (METHOD 8).
     """
     total = projections[0].new_zeros(())
+    same = (nuisance[:, None] == nuisance).to(total.dtype)
+    averaging = same / same.sum(dim=1)  # (B, B): row i gives the mean of the samples that share the nuisance of i
+    degrees = (len(nuisance) - averaging.trace()).clamp(min=1)  # samples less means taken
     for z in projections:
-        centred = (z - z.mean(dim=0)).float()
-        degrees = z.shape[0] - 1
+        centred = z - averaging @ z
         variance = centred.square().sum(dim=0) / degrees
         gram = centred @ centred.T / degrees
         off_diagonal = (gram.square().sum() - variance.square().sum()) / z.shape[1]

@@ -31,11 +31,13 @@ class TrainingStep:
     Args:
         state: what is trained, and the generator every random number is drawn from.
         clips: the training clips, on the device that the step runs on.
+        nuisance: (N,) int64, what is known of each clip and features are not to follow; None for nothing.
     """
 
-    def __init__(self, state: TrainingState, clips: DeviceClips) -> None:
+    def __init__(self, state: TrainingState, clips: DeviceClips, nuisance: Tensor | None = None) -> None:
         self.state = state
         self.clips = clips
+        self.nuisance = torch.zeros_like(clips.lengths) if nuisance is None else nuisance
         self.recorder = CudaGraph(state) if clips.frames.is_cuda else None
         self.terms: tuple[str, ...] = ()
         self._shape: tuple[object, ...] = ()
@@ -78,7 +80,7 @@ class TrainingStep:
         method, optimiser, generator = self.state.method, self.state.optimiser, self.state.generator
         optimiser.zero_grad(set_to_none=True)
         views = [self.clips.view(self._batch, generator) for _ in range(method.views_wanted)]
-        named = method.losses(views, self._targets)
+        named = method.losses(views, self.nuisance[self._batch], self._targets)
         values = torch.stack(list(named.values()))
         loss = values.sum()
         loss.backward()  # type: ignore[no-untyped-call]

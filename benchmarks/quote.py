@@ -11,17 +11,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from airfast.ablate_report import mean_sd, values
 from airfast.config import PRESETS, load_config
-from benchmarks.quality import mean_sd
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 SETS = ("bandai1", "bandai2")
+SPLITS = {"group": "unseen actions", "random": "random 4:1"}
 TITLES = {
     "majority": "majority class",
     "hand-made": "hand-made statistics",
     "untrained": "the same encoder, untrained",
-    "pre-trained": "**AIR, pre-trained without labels**",
+    "UmURL": "UmURL, the paper's baseline, pre-trained alike",
+    "AIR": "**AIR, pre-trained without labels**",
 }
 
 
@@ -41,9 +43,8 @@ def presets() -> str:
 
 
 def quality() -> str:
-    """The generated page of every data set that was measured, one heading deeper."""
-    pages = [RESULTS / f"quality-{name}.md" for name in SETS]
-    return "\n".join("##" + page.read_text().rstrip() + "\n" for page in pages if page.exists())
+    """The generated page of every data set and split that was measured, one heading deeper."""
+    return "\n".join("##" + file.with_suffix(".md").read_text().rstrip() + "\n" for file in recorded())
 
 
 def labels() -> str:
@@ -68,44 +69,25 @@ def deployed() -> str:
 
 def first_table() -> str:
     """What the first screen shows: linear accuracy on unseen test clips of real motion capture."""
-    rows = ["| linear probe, accuracy % (mean ± sd) | " + " | ".join(heads()) + " |"]
-    rows.append("|---|" + "---|" * len(heads()))
-    for features in ("majority", "hand-made", "untrained", "pre-trained"):
-        name = f"{features}, {'–' if features == 'majority' else 'linear'}"
-        cells = [accuracy(record, kind, name) for record in records() for kind in splits(record)]
-        rows.append(f"| {TITLES[features]} | {' | '.join(cells)} |")
-    cells = [beside(record, kind, "umurl") for record in records() for kind in splits(record)]
-    rows.append(f"| UmURL, the paper's baseline, pre-trained alike | {' | '.join(cells)} |")
+    records = [json.loads(file.read_text()) for file in recorded()]
+    heads = [f"{record['set']}, {SPLITS[record['config']['split']['kind']]}" for record in records]
+    rows = [f"| linear probe, accuracy % (mean ± sd) | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
+    rows += [
+        f"| {title} | {' | '.join(accuracy(record, name) for record in records)} |" for name, title in TITLES.items()
+    ]
     return "\n".join(rows)
 
 
-def beside(record: dict[str, Any], kind: str, method: str) -> str:
-    """The linear accuracy of another method on the same set and splits; a dash where it was not recorded."""
-    file = RESULTS / f"quality-{record['set']}-{method}.json"
-    return accuracy(json.loads(file.read_text()), kind, "pre-trained, linear") if file.exists() else "–"
+def recorded() -> list[Path]:
+    """The quality records there are, set by set."""
+    files = [RESULTS / f"quality-{name}-{split}.json" for name in SETS for split in SPLITS]
+    return [file for file in files if file.exists()]
 
 
-def records() -> list[dict[str, Any]]:
-    """The quality records there are."""
-    files = [RESULTS / f"quality-{name}.json" for name in SETS]
-    return [json.loads(file.read_text()) for file in files if file.exists()]
-
-
-def splits(record: dict[str, Any]) -> list[str]:
-    """The splits of a record, in order."""
-    return list(dict.fromkeys(run["split"] for run in record["runs"]))
-
-
-def heads() -> list[str]:
-    """A column a set and split."""
-    explained = {"group": "unseen actions", "random": "random 4:1", "subject": "unseen people"}
-    return [f"{record['set']}, {explained[kind]}" for record in records() for kind in splits(record)]
-
-
-def accuracy(record: dict[str, Any], kind: str, name: str) -> str:
-    """Mean ± sd over the runs of one split."""
-    values = [100 * run["scores"][name]["accuracy"] for run in record["runs"] if run["split"] == kind]
-    return mean_sd(values)
+def accuracy(record: dict[str, Any], name: str) -> str:
+    """Mean ± sd over seeds of a row or a baseline, by the linear probe."""
+    rows = {row["name"]: row["seeds"] for row in record["rows"]} | record["baselines"]
+    return mean_sd(values(rows[name], "linear accuracy"))
 
 
 BLOCKS = {

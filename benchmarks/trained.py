@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from airfast.ablate_report import Seeds, values
 from airfast.bench.flops import true_count
 from airfast.bench.machine import machine, title
 from airfast.bench.subjects import Subject
@@ -28,6 +29,7 @@ from airfast.skeletons.layout import load_layout
 RESULTS = Path(__file__).parent / "results"
 LAYOUT = load_layout("bandai")  # of every set that has a record
 REPEATS = 5
+METHODS = ("UmURL", "AIR-J", "AIR")
 EXPLAINED = {"group": "unseen actions", "random": "random 4:1", "subject": "unseen people"}
 
 
@@ -58,28 +60,26 @@ def subject(name: str, network: nn.Module) -> Subject:
     return Subject(name, name, lambda: network, forward, lambda: network)
 
 
-def points(kept: dict[str, Any]) -> list[dict[str, Any]]:
-    """Mean and sd of the accuracy (percent, over seeds) of a record's model and of its untrained twin, by split."""
+def points(seeds: dict[str, Seeds]) -> list[dict[str, Any]]:
+    """Mean and sd of the linear accuracy (percent, over seeds) of a model and of its untrained twin."""
     found = []
-    for split in dict.fromkeys(each["split"] for each in kept["runs"]):
-        runs = [each for each in kept["runs"] if each["split"] == split]
-        for name in ("untrained, linear", "pre-trained, linear"):
-            values = [100 * each["scores"][name]["accuracy"] for each in runs if name in each["scores"]]
-            if values:
-                spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-                mean = float(np.mean(values))
-                found.append({"split": split, "features": name, "mean": mean, "sd": spread, "seeds": len(values)})
+    for name, each in seeds.items():
+        accuracies = values(each, "linear accuracy")
+        spread = float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else 0.0
+        found.append({"features": name, "mean": float(np.mean(accuracies)), "sd": spread, "seeds": len(accuracies)})
     return found
 
 
 def measure() -> dict[str, Any]:
-    """A record a quality file: its accuracies and its cost."""
+    """A record a method and quality file: its accuracies and its cost."""
     models = []
     for file in sorted(RESULTS.glob("quality-*.json")):
         kept = json.loads(file.read_text())
-        config = Config.model_validate(kept["runs"][0]["config"])
-        about = {"record": file.stem, "data": kept["set"].partition("-")[0], "method": config.method}
-        models.append(about | {"points": points(kept), "cost": cost(config)})
+        for row in (each for each in kept["rows"] if each["name"] in METHODS):
+            config = Config.model_validate(kept["configs"][row["name"]])
+            twin = {"untrained": kept["baselines"]["untrained"]} if row["name"] == "AIR" else {}
+            about = {"record": file.stem, "data": kept["set"], "split": config.split.kind, "method": row["name"]}
+            models.append(about | {"points": points(twin | {"pre-trained": row["seeds"]}), "cost": cost(config)})
     return {"machine": machine(torch.device("cpu")), "models": models}
 
 
@@ -98,7 +98,7 @@ def markdown(record: dict[str, Any]) -> str:
             accuracy = f"{each['mean']:.1f}" + (f" ± {each['sd']:.1f}" if each["seeds"] > 1 else "")
             cells = (f"{spent['flops'] / 1e9:.4f}", f"{spent['p50_ms']:.2f}", f"{spent['fps']:,.0f}")
             name = f"{model['method']}, {each['features']}"
-            lines.append(line((model["data"], EXPLAINED.get(each["split"], each["split"]), name, accuracy, *cells)))
+            lines.append(line((model["data"], EXPLAINED[model["split"]], name, accuracy, *cells)))
     return "\n".join(lines) + "\n"
 
 
@@ -109,21 +109,21 @@ def plot(record: dict[str, Any], path: Path) -> None:
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    rows = list(dict.fromkeys((model["data"], each["split"]) for model in record["models"] for each in model["points"]))
+    rows = list(dict.fromkeys((model["data"], model["split"]) for model in record["models"]))
     figure, axes = pyplot.subplots(len(rows), 2, figsize=(9, 2.6 * len(rows)), layout="constrained", squeeze=False)
     methods = list(dict.fromkeys(model["method"] for model in record["models"]))
     for (data, split), pair in zip(rows, axes, strict=True):
-        for model in (each for each in record["models"] if each["data"] == data):
-            for each in (one for one in model["points"] if one["split"] == split):
+        for model in (each for each in record["models"] if (each["data"], each["split"]) == (data, split)):
+            for each in model["points"]:
                 costs = (model["cost"]["flops"] / 1e6, model["cost"]["p50_ms"])
-                shape, fill = ("o", "none") if each["features"] == "untrained, linear" else ("D", None)
+                shape, fill = ("o", "none") if each["features"] == "untrained" else ("D", None)
                 colour = f"C{methods.index(model['method'])}"
                 for axis, value in zip(pair, costs, strict=True):
                     name = f"{model['method']}, {each['features']}"
                     axis.errorbar(
                         value, each["mean"], each["sd"], fmt=shape, mfc=fill, color=colour, capsize=3, label=name
                     )
-        pair[0].set(ylabel=f"{data}, {EXPLAINED.get(split, split)}\naccuracy %")
+        pair[0].set(ylabel=f"{data}, {EXPLAINED[split]}\naccuracy %")
         pair[0].legend(fontsize=7)
         for axis, name in zip(pair, ("MFLOP of one clip", "p50 latency, ms, batch 1"), strict=True):
             axis.set(xlabel=name, xscale="log", ylim=(0, 105))

@@ -16,6 +16,9 @@ def batch():
     return logits, appendage, labels, rng.uniform(size=len(labels))
 
 
+ALIKE = torch.zeros(6, dtype=torch.long)  # one nuisance for all
+
+
 def tensors(*arrays):
     return [torch.from_numpy(np.asarray(each)) for each in arrays]
 
@@ -92,21 +95,32 @@ def projections():
 def test_alignment_is_equations_5_and_6(projections):
     singles, multis = projections
     rows = [tensors(*row) for row in multis]
-    assert losses.intra_loss(tensors(*singles), rows).item() == pytest.approx(reference.intra_loss(singles, multis))
+    for weights in ((1, 1), (1, 0.2)):
+        ours = losses.intra_loss(tensors(*singles), rows, weights).item()
+        assert ours == pytest.approx(reference.intra_loss(singles, multis, weights))
     assert losses.inter_loss(tensors(*singles)).item() == pytest.approx(reference.inter_loss(singles))
     assert losses.inter_loss(tensors(singles[0])).item() == 0
 
 
 def test_gram_matrix_gives_the_covariance_terms(projections):
     singles, _ = projections
-    ours = losses.variance_covariance(tensors(*[each.astype(np.float32) for each in singles])).item()
+    ours = losses.variance_covariance(tensors(*[each.astype(np.float32) for each in singles]), ALIKE).item()
     assert ours == pytest.approx(reference.variance_covariance(singles), rel=1e-5)
+
+
+def test_what_tells_a_nuisance_apart_is_no_variance(projections):
+    singles, _ = projections
+    nuisance = torch.tensor([0, 1, 0, 2, 1, 0])  # 2 is alone: nothing is left of it
+    plain = tensors(*[each.astype(np.float32) for each in singles])
+    shifted = [z + 10 * torch.randn(3, 9)[nuisance] for z in plain]
+    ours = losses.variance_covariance(shifted, nuisance).item()
+    assert ours == pytest.approx(reference.variance_covariance(singles, nuisance.tolist()), rel=1e-4)
 
 
 def test_covariance_gradient_agrees_with_the_written_out_matrix():
     z = torch.randn(5, 8, dtype=torch.float32, generator=torch.Generator().manual_seed(0)) * 2  # var > 1: hinge is off
     ours, plain = z.clone().requires_grad_(), z.clone().requires_grad_()
-    losses.variance_covariance([ours]).backward()
+    losses.variance_covariance([ours], ALIKE[:5]).backward()
     centred = plain - plain.mean(0)
     covariance = centred.T @ centred / 4
     hinge = 5 * torch.relu(1 - torch.sqrt(covariance.diagonal() + 1e-4)).mean()

@@ -103,7 +103,7 @@ def test_resume_never_and_another_configuration(finished, walkers, tiny):
         ("model.heads=[x,la,ha]", "model.capacity=64"),
         ("cluster.feature=x", "cluster.outliers=drop"),
         ("cluster.outliers=singleton",),
-        ("split.kind=subject", "cluster.centre=subject"),
+        ("split.kind=subject", "nuisance=subject"),
     ],
 )
 def test_every_reading_of_the_paper_runs(walkers, tiny, tmp_path, overrides):
@@ -171,8 +171,8 @@ def test_centring_leaves_a_feature_that_never_varies_at_zero():
 
 def test_centring_by_what_is_not_known(walkers, tiny, tmp_path):
     unknown = dataclasses.replace(walkers, groups=("",) * len(walkers))
-    with pytest.raises(InputError, match=r"cluster\.centre=group: the group of clip .* is not known"):
-        pretrain(unknown, tiny("cluster.centre=group"), tmp_path / "run", "cpu")
+    with pytest.raises(InputError, match=r"nuisance=group: the group of clip .* is not known"):
+        pretrain(unknown, tiny("nuisance=group"), tmp_path / "run", "cpu")
 
 
 def test_fewer_clips_than_k1(walkers, tiny, tmp_path):

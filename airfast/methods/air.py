@@ -46,7 +46,9 @@ class Air(nn.Module):
         )
         width = self.encoder.width
         self.projectors = nn.ModuleDict({each: Projector(width, config.model.projection) for each in config.modalities})
-        self.heads = nn.ModuleDict({scale: ClusterHead(width, config.model.capacity) for scale in config.heads})
+        self.heads = nn.ModuleDict(
+            {scale: ClusterHead(width, config.model.capacity, config.model.head == "mlp") for scale in config.heads}
+        )
 
     @property
     def views_wanted(self) -> int:
@@ -57,11 +59,12 @@ class Air(nn.Module):
         """The multi feature y_s of every scale, for clips (B, C, T, J): (B, D) each."""
         return {scale: self.encoder.multi(self.inputs(clips, scale), scale) for scale in self.config.scales}
 
-    def losses(self, views: list[Tensor], targets: Targets | None) -> dict[str, Tensor]:
+    def losses(self, views: list[Tensor], nuisance: Tensor, targets: Targets | None) -> dict[str, Tensor]:
         """The terms of Eq. 7 for one batch, each already weighted: their sum is the loss.
 
         Args:
             views: one (B, C, T, J) a modality, in the order of the configuration, then one for the multis.
+            nuisance: (B,) int64, what is known of the batch and is not to set its projections apart.
             targets: the batch's discrete labels; None while warming up or where an epoch found too few clusters.
         """
         precision = self.config.train.precision
@@ -70,7 +73,7 @@ class Air(nn.Module):
             multi = self.features(views[-1])
             projected = self._project(views[:-1], multi)
             logits = {} if targets is None else self._classify(multi, targets.clusters)
-        named = self._alignment(*projected)
+        named = self._alignment(*projected, nuisance)
         if targets is not None:
             terms = self._classification({scale: each.float() for scale, each in logits.items()}, targets)
             named |= {name: self.config.cluster.weight * term for name, term in terms.items()}
@@ -95,19 +98,22 @@ class Air(nn.Module):
     def _classify(self, multi: dict[str, Tensor], clusters: int | Tensor) -> dict[str, Tensor]:
         return {scale: head(multi[scale], clusters) for scale, head in self.heads.items()}
 
-    def _alignment(self, singles: dict[str, list[Tensor]], multis: list[list[Tensor]]) -> dict[str, Tensor]:
+    def _alignment(
+        self, singles: dict[str, list[Tensor]], multis: list[list[Tensor]], nuisance: Tensor
+    ) -> dict[str, Tensor]:
         """Eq. 5 and Eq. 6, with the variance and covariance terms unless they are switched off."""
         settings = self.config.mgaa
+        weights = [1.0 if scale == "x" else settings.part_weight for scale in self.config.scales]
         if settings.single_scales == "x":
-            intra = intra_loss(singles["x"], multis)
+            intra = intra_loss(singles["x"], multis, weights)
         else:
-            by_scale = zip(singles.values(), zip(*multis, strict=True), strict=True)
-            intra = torch.stack([intra_loss(one, [[z] for z in many]) for one, many in by_scale]).sum()
+            by_scale = zip(singles.values(), zip(*multis, strict=True), weights, strict=True)
+            intra = torch.stack([intra_loss(one, [[z] for z in many], [w]) for one, many, w in by_scale]).sum()
         inter = torch.stack([inter_loss(each) for each in singles.values()]).sum()
         if not settings.vcreg:
             return {"intra": intra, "inter": inter}
         everything = [z for row in [*singles.values(), *multis] for z in row]
-        regularisation = variance_covariance(everything)
+        regularisation = variance_covariance(everything, nuisance)
         return {"intra": settings.weight * intra, "inter": settings.weight * inter, "vcreg": regularisation}
 
     def _classification(self, logits: dict[str, Tensor], targets: Targets) -> dict[str, Tensor]:

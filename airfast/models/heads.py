@@ -34,16 +34,22 @@ class Projector(nn.Sequential):
 class ClusterHead(nn.Module):
     """BatchNorm neck (bias frozen) and a bias-free Linear with more rows than there are clusters.
 
+    A hidden layer before them (D→D, BatchNorm, ReLU, D→D) keeps the clusters' labels from flattening the feature itself
+    to the few directions that tell clusters apart; the paper has none.
+
     Rows beyond the clusters of an epoch are zero and stay so: no gradient reaches them, and there is nothing to decay.
 
     Args:
         width: D, entries of a feature.
         capacity: C, rows kept for clusters. "auto" starts with 128 and grows by multiples of 128, so that the shapes
             of a training step seldom change; a number is final.
+        hidden: whether there is a hidden layer.
     """
 
-    def __init__(self, width: int, capacity: int | Literal["auto"]) -> None:
+    def __init__(self, width: int, capacity: int | Literal["auto"], hidden: bool = False) -> None:
         super().__init__()
+        layers = (nn.Linear(width, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Linear(width, width))
+        self.hidden = nn.Sequential(*(layers if hidden else ()))
         self.grows = capacity == "auto"
         self.neck = nn.BatchNorm1d(width)
         self.neck.bias.requires_grad_(False)
@@ -52,7 +58,7 @@ class ClusterHead(nn.Module):
     def forward(self, features: Tensor, clusters: int | Tensor) -> Tensor:
         """Features (B, D) to logits (B, C), −inf beyond the first ``clusters``, which may be a tensor of the device."""
         beyond = torch.arange(len(self.weight), device=self.weight.device) >= clusters
-        return F.linear(self.neck(features), self.weight).masked_fill(beyond, -torch.inf)
+        return F.linear(self.neck(self.hidden(features)), self.weight).masked_fill(beyond, -torch.inf)
 
     def resize(self, clusters: int) -> None:
         """Make room for so many clusters; raises InputError where the capacity is a fixed number and too small."""
@@ -76,6 +82,7 @@ class ClusterHead(nn.Module):
             clusters: number of clusters.
         """
         self.resize(clusters)
+        features = self.hidden(features)
         variance, mean = torch.var_mean(features, dim=0)
         assert self.neck.running_mean is not None
         assert self.neck.running_var is not None

@@ -93,5 +93,5 @@ def features_of(encoder: DeployedEncoder, motion: MotionSet, place: torch.device
     section = encoder.config.cluster.model_copy(update={"backend": "auto"})  # the run's may not be on this machine
     config = encoder.config.model_copy(update={"cluster": section})
     rows = encode(encoder, motion, place).chunk(len(config.scales), dim=1)
-    nuisance = known_nuisance(motion, config.cluster.centre, torch.device("cpu"))
+    nuisance = known_nuisance(motion, config.nuisance, torch.device("cpu"))
     return RunFeatures(config, motion, dict(zip(config.scales, rows, strict=True)), nuisance)

@@ -9,6 +9,7 @@ from airfast.methods.air import Targets
 from airfast.pretrain import untrained
 
 LABELS = torch.tensor([0, 1, 2, -1, 1, 0, 2, 2])
+NUISANCE = torch.tensor([0, 1, 0, 1, 1, 0, 2, 2])
 TARGETS = Targets(LABELS, torch.linspace(0, 1, 8), 3)
 
 
@@ -43,13 +44,13 @@ def features_and_projections(method, views):
 def test_loss_is_equation_7(built):
     method, views = built()
     method.eval()  # so that BatchNorm gives the same in both computations
-    named = method.losses(views, TARGETS)
+    named = method.losses(views, NUISANCE, TARGETS)
     multi, singles, multis = features_and_projections(method, views)
     logits = {scale: method.heads[scale](multi[scale], 3)[:, :3] for scale in ("x", "ha")}
     expected = {
-        "intra": 5 * losses.intra_loss(singles, multis),  # 5 is the default weight, METHOD 5
+        "intra": 5 * losses.intra_loss(singles, multis, (1, 0.2, 0.2)),  # the default weights
         "inter": 5 * losses.inter_loss(singles),
-        "vcreg": losses.variance_covariance([*singles, *[z for row in multis for z in row]]),
+        "vcreg": losses.variance_covariance([*singles, *[z for row in multis for z in row]], NUISANCE),
         # 0.1 is the default weight of L_class
         "class_x": 0.1 * losses.refined_loss(logits["x"], logits["ha"], LABELS, TARGETS.agreement),
         "class_ha": 0.1 * losses.appendage_loss(logits["ha"], LABELS, TARGETS.agreement),
@@ -60,18 +61,18 @@ def test_loss_is_equation_7(built):
 
 
 def test_letter_of_the_paper_has_no_regularisation_and_no_weight(built):
-    method, views = built("mgaa.vcreg=false")
+    method, views = built("mgaa.vcreg=false", "mgaa.part_weight=1")
     method.eval()
-    named = method.losses(views, None)
+    named = method.losses(views, NUISANCE, None)
     _, singles, multis = features_and_projections(method, views)
     assert named.keys() == {"intra", "inter"}
-    torch.testing.assert_close(named["intra"], losses.intra_loss(singles, multis))
+    torch.testing.assert_close(named["intra"], losses.intra_loss(singles, multis, (1, 1, 1)))
 
 
 def test_without_refinement_both_heads_learn_the_hard_labels(built):
     method, views = built("alr.enabled=false", "cluster.weight=1")
     method.eval()
-    named = method.losses(views, TARGETS)
+    named = method.losses(views, NUISANCE, TARGETS)
     multi = method.features(views[-1])
     for scale in ("x", "ha"):
         expected = losses.hard_label_loss(method.heads[scale](multi[scale], 3)[:, :3], LABELS)
@@ -81,7 +82,7 @@ def test_without_refinement_both_heads_learn_the_hard_labels(built):
 def test_la_refines_where_it_is_the_only_part_skeleton(built):
     method, views = built("asp=la", "cluster.weight=1")
     method.eval()
-    named = method.losses(views, TARGETS)
+    named = method.losses(views, NUISANCE, TARGETS)
     multi = method.features(views[-1])
     logits = {scale: method.heads[scale](multi[scale], 3) for scale in ("x", "la")}
     torch.testing.assert_close(
@@ -93,7 +94,7 @@ def test_la_refines_where_it_is_the_only_part_skeleton(built):
 @pytest.mark.parametrize("asp", ["both", "la", "ha"])
 def test_every_parameter_is_trained(built, asp):
     method, views = built(f"asp={asp}")
-    torch.stack(list(method.losses(views, TARGETS).values())).sum().backward()
+    torch.stack(list(method.losses(views, NUISANCE, TARGETS).values())).sum().backward()
     idle = [name for name, each in method.named_parameters() if each.requires_grad and each.grad is None]
     assert idle == []
 

@@ -20,8 +20,7 @@ def test_spatial_tokens_are_taken_apart_again():
 def test_agreement_of_parts_is_that_of_the_loops(finished_run):
     encoder, motion = open_run_clips(finished_run)
     # the run's own centring is by subject; here neither side centres
-    section = encoder.config.cluster.model_copy(update={"centre": "none"})
-    encoder.config = encoder.config.model_copy(update={"cluster": section})
+    encoder.config = encoder.config.model_copy(update={"nuisance": "none"})
     features = features_of(encoder, motion, CPU)
     found = part_agreement(encoder, features, CPU)
     clips = DeviceClips.from_motion(motion, encoder.config.inputs, CPU)

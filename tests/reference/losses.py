@@ -40,9 +40,9 @@ def mse(a, b):
     return float(np.mean([(x - y) ** 2 for x, y in zip(np.ravel(a), np.ravel(b), strict=True)]))
 
 
-def intra_loss(singles, multis):
+def intra_loss(singles, multis, weights):
     """Eq. 5: multis[m][s]."""
-    return sum(mse(singles[m], multis[m][s]) for m in range(len(singles)) for s in range(len(multis[m])))
+    return sum(weights[s] * mse(singles[m], multis[m][s]) for m in range(len(singles)) for s in range(len(multis[m])))
 
 
 def inter_loss(singles):
@@ -51,13 +51,15 @@ def inter_loss(singles):
     return sum(mse(z, mean) for z in singles)
 
 
-def variance_covariance(projections):
-    """VICReg's terms with the Z × Z covariance written out."""
+def variance_covariance(projections, nuisance=None):
+    """VICReg's terms with the Z × Z covariance written out, about the mean of those that share a nuisance."""
     total = 0.0
     for z in projections:
         batch, width = z.shape
-        mean = z.mean(axis=0)
-        covariance = sum(np.outer(row - mean, row - mean) for row in z) / (batch - 1)
+        nuisance = nuisance or [0] * batch
+        means = {of: np.mean([row for row, its in zip(z, nuisance, strict=True) if its == of], 0) for of in nuisance}
+        left = [row - means[of] for row, of in zip(z, nuisance, strict=True)]
+        covariance = sum(np.outer(row, row) for row in left) / (batch - len(means))
         variance = [covariance[d, d] for d in range(width)]
         total += 5 * sum(max(0.0, 1 - math.sqrt(v + 1e-4)) for v in variance) / width
         total += sum(covariance[a, b] ** 2 for a in range(width) for b in range(width) if a != b) / width
