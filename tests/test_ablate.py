@@ -72,7 +72,7 @@ def test_a_killed_run_is_resumed_and_a_finished_one_is_not_made_again(folder, on
 
 def test_rows_share_their_runs():
     base = room.base_config("small", 8, ())
-    assert (base.train.epochs, base.train.warmup) == (8, 3)  # 30 of the preset's 80 epochs
+    assert (base.train.epochs, base.train.warmup) == (8, 4)  # 60 of the preset's 120 epochs
     runs = {
         (key, variant.name): room.job_of(room.Path("out"), base, "small", (), variant, 0)
         for key in room.PAPER_STUDIES.split(",")
