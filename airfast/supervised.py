@@ -18,7 +18,7 @@ from airfast.data.motion import MotionSet
 from airfast.data.skeleton import as_configured
 from airfast.data.source import Source, open_motion
 from airfast.data.splits import split
-from airfast.device import Stopwatch, pick_device
+from airfast.device import Stopwatch, describe_machine, pick_device
 from airfast.errors import InputError
 from airfast.evaluate.baselines import majority
 from airfast.evaluate.metrics import Integers, Scores, score
@@ -28,7 +28,7 @@ from airfast.evaluate.task import Task
 from airfast.models.classifier import Classifier
 from airfast.optimiser import learning_rate, set_learning_rate
 from airfast.pretrain import FEATURE_BATCH, NonFiniteLoss, epoch_batches
-from airfast.run_folder import append_metrics, open_run, write_split
+from airfast.run_folder import append_metrics, open_run, write_environment, write_split
 from airfast.skeletons.layout import Layout, layout_from_record
 
 MODEL = "model.safetensors"
@@ -96,6 +96,7 @@ def train_supervised(
     state = begin(config, task, clips)
     done = open_run(out, config, resume, state)
     write_split(out, data, task.motion, task.train, task.test)
+    write_environment(out, describe_machine(place))
     for epoch in range(done, config.train.epochs):
         set_learning_rate(state.optimiser, learning_rate(config.train, epoch))
         clock = Stopwatch(place)

@@ -67,7 +67,7 @@ def test_a_killed_run_is_resumed_and_a_finished_one_is_not_made_again(folder, on
     page = (folder / "out" / "fig-5.md").read_text()
     assert page.count("\n| ") == 1 + 1 + 3  # head, row, baselines
     with pytest.raises(InputError, match="holds a run of another configuration"):
-        ablate(folder, "eps", overrides=("train.lr=0.001",))
+        ablate(folder, "eps", overrides=("train.lr=0.002",))
 
 
 def test_rows_share_their_runs():

@@ -40,6 +40,7 @@ def test_a_run_folder_holds_everything(finished):
     assert {path.name for path in run.iterdir()} == {
         "config.yaml",
         "split.json",
+        "environment.json",
         "metrics.jsonl",
         MODEL,
         STATE,
