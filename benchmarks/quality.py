@@ -105,6 +105,7 @@ def main() -> None:
     }
     record |= {**facts, "epoch_seconds": epoch_seconds(epochs), "epochs": epochs}
     record["set"] = given.name or record["set"]
+    record["title"] = f"{record['title']}, {given.split} split"
     record["file"] = f"quality-{record['set']}-{given.split}"
     write_study(record, RESULTS)
     (RESULTS / f"{record['file']}.md").write_text(page(record))

@@ -23,6 +23,7 @@ TITLES = {
     "hand-made": "hand-made statistics",
     "untrained": "the same encoder, untrained",
     "UmURL": "UmURL, the paper's baseline, pre-trained alike",
+    "AIR − ASP": "AIR without part skeletons (`-o asp=none -o alr.enabled=false`)",
     "AIR": "**AIR, pre-trained without labels**",
 }
 
@@ -40,11 +41,6 @@ def presets() -> str:
             f"| {config.train.epochs} ({config.train.warmup}) | {config.train.batch_size} |"
         )
     return "\n".join(lines)
-
-
-def quality() -> str:
-    """The generated page of every data set and split that was measured, one heading deeper."""
-    return "\n".join("##" + file.with_suffix(".md").read_text().rstrip() + "\n" for file in recorded())
 
 
 def labels() -> str:
@@ -93,7 +89,6 @@ def accuracy(record: dict[str, Any], name: str) -> str:
 BLOCKS = {
     "first-table": first_table,
     "presets": presets,
-    "quality": quality,
     "labels": labels,
     "table1": table1,
     "deployed": deployed,

@@ -54,9 +54,9 @@ def labels() -> str:
 
 
 def quality() -> str:
-    """Every quality record, under a heading of its own."""
-    files = sorted(RESULTS.glob("quality-*.md"))
-    return joined(*(f"### {file.stem.removeprefix('quality-')}\n\n{page(file.stem)}" for file in files))
+    """Every quality record, transfer and all that was tried, under a heading of its own."""
+    files = [*sorted(RESULTS.glob("quality-*.md")), *sorted(RESULTS.glob("transfer-*.md"))]
+    return joined(*(f"### {file.stem}\n\n{page(file.stem)}" for file in files))
 
 
 def gpu() -> str:

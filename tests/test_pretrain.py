@@ -84,7 +84,7 @@ def test_resumed_run_equals_the_uninterrupted_one(finished, walkers, tiny, tmp_p
 def test_resume_never_and_another_configuration(finished, walkers, tiny):
     with pytest.raises(InputError, match="holds a run already"):
         pretrain(walkers, tiny(), finished, "cpu", resume="never")
-    with pytest.raises(InputError, match=r"a run with train\.lr = 0\.0005, not 0\.1"):
+    with pytest.raises(InputError, match=r"a run with train\.lr = 0\.001, not 0\.1"):
         pretrain(walkers, tiny("train.lr=0.1"), finished, "cpu")
 
 
