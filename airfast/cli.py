@@ -175,7 +175,9 @@ def evaluate(
 @app.command()
 def ablate(
     directory: Annotated[Path, typer.Argument(help="A prepared set with labels.")],
-    tables: Annotated[str, typer.Option(help="Of methods (UmURL, AIR), iv, v, eps (Fig. 5), parts (Fig. 6), alr-k.")] = "iv,v,eps,parts",
+    tables: Annotated[
+        str, typer.Option(help="Of methods, iv, v, eps (Fig. 5), parts (Fig. 6), alr-k.")
+    ] = "iv,v,eps,parts",
     seeds: Annotated[int, typer.Option(help="Of split, weights and views; the same for every row.")] = 3,
     epochs: Annotated[int | None, typer.Option(help="Instead of the preset's; the warm-up is scaled.")] = None,
     preset: Annotated[str, typer.Option(help="demo, small, paper or paper-parity")] = "small",
