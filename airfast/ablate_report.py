@@ -97,8 +97,7 @@ def markdown(record: Record) -> str:
         f"Accuracy on test clips in percent (linear, 1-NN, 20-NN), mean ± sd over seeds 0 to {count - 1}: each draws "
         f"split ({config['split']['kind']}), weights and views, the same for every row. `over` is the difference of "
         "linear accuracy seed by seed, with the 95 % interval of its mean (t distribution). A linear figure is "
-        "the mean of 5 probes, last epoch; that of a baseline which names its classifier is the classifier's. "
-        "Clusters, noise and AMI (of clusters with classes) are of the last epoch."
+        "the mean of 5 probes, last epoch. Clusters, noise and AMI (of clusters with classes) are of the last epoch."
     )
     settings = (
         f"Preset {config['preset']}, hidden {config['model']['hidden']}, {config['train']['epochs']} epochs of which "

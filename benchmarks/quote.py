@@ -13,11 +13,11 @@ from typing import Any
 
 from airfast.ablate_report import mean_sd, values
 from airfast.config import PRESETS, load_config
+from benchmarks.quality import SPLITS
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 SETS = ("bandai1", "bandai2")
-SPLITS = {"group": "unseen actions", "random": "random 4:1"}
 TITLES = {
     "majority": "majority class",
     "hand-made": "hand-made statistics",

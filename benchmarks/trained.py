@@ -25,12 +25,12 @@ from airfast.config import Config
 from airfast.models.deployed import DeployedEncoder
 from airfast.models.folded import fold
 from airfast.skeletons.layout import load_layout
+from benchmarks.quality import SPLITS
 
 RESULTS = Path(__file__).parent / "results"
 LAYOUT = load_layout("bandai")  # of every set that has a record
 REPEATS = 5
 METHODS = ("UmURL", "AIR-J", "AIR")
-EXPLAINED = {"group": "unseen actions", "random": "random 4:1", "subject": "unseen people"}
 
 
 def channels(config: Config) -> int:
@@ -98,7 +98,7 @@ def markdown(record: dict[str, Any]) -> str:
             accuracy = f"{each['mean']:.1f}" + (f" ± {each['sd']:.1f}" if each["seeds"] > 1 else "")
             cells = (f"{spent['flops'] / 1e9:.4f}", f"{spent['p50_ms']:.2f}", f"{spent['fps']:,.0f}")
             name = f"{model['method']}, {each['features']}"
-            lines.append(line((model["data"], EXPLAINED[model["split"]], name, accuracy, *cells)))
+            lines.append(line((model["data"], SPLITS[model["split"]], name, accuracy, *cells)))
     return "\n".join(lines) + "\n"
 
 
@@ -123,7 +123,7 @@ def plot(record: dict[str, Any], path: Path) -> None:
                     axis.errorbar(
                         value, each["mean"], each["sd"], fmt=shape, mfc=fill, color=colour, capsize=3, label=name
                     )
-        pair[0].set(ylabel=f"{data}, {EXPLAINED[split]}\naccuracy %")
+        pair[0].set(ylabel=f"{data}, {SPLITS[split]}\naccuracy %")
         pair[0].legend(fontsize=7)
         for axis, name in zip(pair, ("MFLOP of one clip", "p50 latency, ms, batch 1"), strict=True):
             axis.set(xlabel=name, xscale="log", ylim=(0, 105))

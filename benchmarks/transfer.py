@@ -16,6 +16,8 @@ from typing import Any
 from airfast import MotionSet, evaluate, load_config, pretrain
 from airfast.ablate_report import mean_sd
 from airfast.bench.labels import machine
+from airfast.evaluate.task import SplitKind
+from benchmarks.quality import SPLITS
 
 RESULTS = Path(__file__).parent / "results"
 METHODS = {
@@ -24,7 +26,7 @@ METHODS = {
     "AIR without labels": ("amdl=false", "nuisance=group"),
     "AIR": ("nuisance=group",),
 }
-SPLITS = {"group": "unseen actions", "random": "random 4:1"}
+KINDS: tuple[SplitKind, ...] = ("group", "random")
 PROBES = ("linear", "1-NN", "20-NN")
 
 
@@ -34,16 +36,15 @@ def measure(source: Path, target: Path, work: Path, epochs: int, seeds: int) -> 
     for method, overrides in METHODS.items():
         length = (f"train.epochs={epochs}", f"train.warmup={epochs // 2}", "split.kind=none")
         run = pretrain(source, load_config("small", overrides=(*length, *overrides)), work / method, "cpu")
-        for split in SPLITS:
-            for protocol in ("linear", "knn"):
-                found = evaluate(run, protocol, target, seeds, "cpu", split)  # type: ignore[arg-type]
+        for split in KINDS:
+            for found in (evaluate(run, each, target, seeds, "cpu", split) for each in ("linear", "knn")):
                 for row in found.rows:
                     first = method == "UmURL" or row.features == "pre-trained"  # baselines are those of every method
                     if first and row.probe in ("–", "logistic", "forest", *PROBES):
                         name = f"{method}, pre-trained on source" if row.features == "pre-trained" else row.features
                         scores = [score.accuracy for score in row.scores]
                         rows.append({"split": split, "features": name, "probe": row.probe, "accuracy": scores})
-        print(method, {(each["split"], each["probe"]): each["accuracy"] for each in rows[-7:]}, flush=True)
+        print(f"{method}: pre-trained and probed", flush=True)
     return rows
 
 
@@ -57,13 +58,13 @@ def markdown(record: dict[str, Any]) -> str:
         f"says nuisance, and to AIR), one pre-training seed; accuracy on test clips of {target} in percent, mean ± sd "
         f"over {record['seeds']} splits. {record['machine']['cpu']}, torch {record['machine']['versions']['torch']}.",
         "",
-        f"| features | probe | {' | '.join(SPLITS.values())} |",
+        f"| features | probe | {' | '.join(SPLITS[kind] for kind in KINDS)} |",
         "|---|---|--:|--:|",
     ]
     keys = dict.fromkeys((row["features"], row["probe"]) for row in record["rows"])
     for features, probe in sorted(keys, key=lambda key: ("–", "logistic", "forest", *PROBES).index(key[1])):
         cells = []
-        for split in SPLITS:
+        for split in KINDS:
             chosen = [row for row in record["rows"] if row["split"] == split]
             found = [row["accuracy"] for row in chosen if (row["features"], row["probe"]) == (features, probe)]
             cells.append(mean_sd([100 * each for each in found[0]]))
