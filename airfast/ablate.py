@@ -49,8 +49,8 @@ class Study:
 # The losses and the label stage of the paper, on the inputs and the schedule of the other rows.
 LETTER = (
     "model.head=linear",
+    "model.own_parts=false",
     "mgaa.vcreg=false",
-    "mgaa.part_weight=1",
     "cluster.weight=1",
     "cluster.k1=30",
     "cluster.k2=6",

@@ -8,11 +8,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from airfast.errors import InputError
-from airfast.models.encoder import Pooling
 from airfast.skeletons.modalities import Modality
 
 Preset = Literal["demo", "small", "paper", "paper-parity"]
 Method = Literal["air", "umurl", "st-gcn", "agcn"]
+Pooling = Literal["max", "mean"]
 Count = int | Literal["auto"]
 
 
@@ -47,6 +47,9 @@ class Model(Section):
     heads: tuple[Literal["x", "la", "ha"], ...] = Field(("x", "ha"), description="scales with a cluster head")
     head: Literal["linear", "mlp"] = Field("mlp", description="on y_s; mlp: behind a hidden layer; linear: the paper's")
     capacity: Count = Field("auto", description="rows of a head; auto grows by multiples of 128")
+    own_parts: bool = Field(
+        True, description="LA and HA learn from X with a network of their own; false, the paper's: all share one"
+    )
 
 
 class Cluster(Section):
@@ -82,7 +85,6 @@ class Mgaa(Section):
     single_scales: Literal["x", "all"] = Field("x", description="scales with a single-modality feature; all: literal")
     vcreg: bool = Field(True, description="variance and covariance terms; false: the letter of the paper")
     weight: float = Field(5.0, ge=0, description="of Eq. 5 + Eq. 6 while vcreg is on")
-    part_weight: float = Field(0.2, ge=0, description="of LA and HA in Eq. 5, beside X's 1; the paper's is 1")
 
 
 class Train(Section):
@@ -183,9 +185,8 @@ class Config(Section):
 
 PAPER: dict[str, Any] = {
     "inputs": "paper",
-    "model": {"hidden": 1024, "projection": 4096, "head": "linear"},
+    "model": {"hidden": 1024, "projection": 4096, "head": "linear", "own_parts": False},
     "cluster": {"k1": 30, "k2": 6, "weight": 1.0},
-    "mgaa": {"part_weight": 1.0},
     "train": {"epochs": 450, "warmup": 50, "batch_size": 128, "lr": 5e-4, "lr_late": 5e-5},
 }
 PRESETS: dict[Preset, dict[str, Any]] = {

@@ -61,20 +61,14 @@ def hard_label_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return masked_mean(-log_q.gather(1, labels.clamp(min=0)[:, None])[:, 0], labels >= 0)
 
 
-def intra_loss(singles: Sequence[Tensor], multis: Sequence[Sequence[Tensor]], weights: Sequence[float]) -> Tensor:
-    """Eq. 5: Σ_m Σ_s w_s·MSE(z_m^single, z_m^{s,multi}).
+def intra_loss(singles: Sequence[Tensor], multis: Sequence[Tensor]) -> Tensor:
+    """What Eq. 5 sums over the scales: Σ_m MSE(z_m^single, z_m^{s,multi}).
 
     Args:
         singles: a projection (B, Z) a modality m.
-        multis: for each modality m, a projection (B, Z) a scale s of the multi feature.
-        weights: w_s of each scale; the paper's are all 1.
+        multis: a projection (B, Z) a modality, of the multi feature of a scale s.
     """
-    terms = [
-        weight * F.mse_loss(one, many)
-        for one, row in zip(singles, multis, strict=True)
-        for many, weight in zip(row, weights, strict=True)
-    ]
-    return torch.stack(terms).sum()
+    return torch.stack([F.mse_loss(one, many) for one, many in zip(singles, multis, strict=True)]).sum()
 
 
 def inter_loss(singles: Sequence[Tensor]) -> Tensor:

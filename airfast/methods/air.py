@@ -41,11 +41,11 @@ class Air(nn.Module):
         super().__init__()
         self.config = config
         self.inputs = InputStage(layout, config.modalities, config.scales)
-        self.encoder = Encoder(
-            self.inputs.parts, config.modalities, config.inputs.frames, config.model.hidden, config.inputs.pooling
-        )
+        self.encoder = Encoder.of(config, self.inputs.parts)
         width = self.encoder.width
-        self.projectors = nn.ModuleDict({each: Projector(width, config.model.projection) for each in config.modalities})
+        self.projectors = projectors(config, width)
+        own = self.encoder.part_trunk is not None
+        self.part_projectors = projectors(config, width) if own else None
         self.heads = nn.ModuleDict(
             {scale: ClusterHead(width, config.model.capacity, config.model.head == "mlp") for scale in config.heads}
         )
@@ -81,38 +81,43 @@ class Air(nn.Module):
 
     def _project(
         self, views: list[Tensor], multi: dict[str, Tensor]
-    ) -> tuple[dict[str, list[Tensor]], list[list[Tensor]]]:
-        """Projections of the singles, by scale then modality, and of the multis, by modality then scale."""
+    ) -> tuple[dict[str, list[Tensor]], dict[str, list[Tensor]]]:
+        """Projections (B, Z) of the singles and of the multis, by scale then modality."""
         single_scales = self.config.scales if self.config.mgaa.single_scales == "all" else ("x",)
         singles: dict[str, list[Tensor]] = {scale: [] for scale in single_scales}
-        multis = []
+        multis: dict[str, list[Tensor]] = {scale: [] for scale in multi}
         for view, modality in zip(views, self.config.modalities, strict=True):
-            tokens = {scale: self.inputs(view, scale, (modality,))[modality] for scale in single_scales}
-            single = [self.encoder.single(each, modality, scale) for scale, each in tokens.items()]
-            projected = self.projectors[modality](torch.stack([*single, *multi.values()])).float().unbind()
-            for scale, each in zip(single_scales, projected, strict=False):
-                singles[scale].append(each)
-            multis.append(list(projected[len(single_scales) :]))
+            for scale, feature in multi.items():
+                features = [feature]
+                if scale in single_scales:
+                    tokens = self.inputs(view, scale, (modality,))[modality]
+                    features.append(self.encoder.single(tokens, modality, scale))
+                many, *one = self._projectors(scale)[modality](torch.stack(features)).float().unbind()
+                multis[scale].append(many)
+                singles.get(scale, []).extend(one)
         return singles, multis
+
+    def _projectors(self, scale: str) -> nn.ModuleDict:
+        return self.projectors if scale == "x" or self.part_projectors is None else self.part_projectors
 
     def _classify(self, multi: dict[str, Tensor], clusters: int | Tensor) -> dict[str, Tensor]:
         return {scale: head(multi[scale], clusters) for scale, head in self.heads.items()}
 
     def _alignment(
-        self, singles: dict[str, list[Tensor]], multis: list[list[Tensor]], nuisance: Tensor
+        self, singles: dict[str, list[Tensor]], multis: dict[str, list[Tensor]], nuisance: Tensor
     ) -> dict[str, Tensor]:
-        """Eq. 5 and Eq. 6, with the variance and covariance terms unless they are switched off."""
+        """Eq. 5 and Eq. 6, with the variance and covariance terms unless they are switched off.
+
+        Parts with a network of their own follow X's singles, which do not follow them: they see less of the clip.
+        """
         settings = self.config.mgaa
-        weights = [1.0 if scale == "x" else settings.part_weight for scale in self.config.scales]
-        if settings.single_scales == "x":
-            intra = intra_loss(singles["x"], multis, weights)
-        else:
-            by_scale = zip(singles.values(), zip(*multis, strict=True), weights, strict=True)
-            intra = torch.stack([intra_loss(one, [[z] for z in many], [w]) for one, many, w in by_scale]).sum()
+        of_x = [z.detach() for z in singles["x"]] if self.config.model.own_parts else singles["x"]
+        aligned = {scale: singles.get(scale, of_x) for scale in multis}
+        intra = torch.stack([intra_loss(aligned[scale], many) for scale, many in multis.items()]).sum()
         inter = torch.stack([inter_loss(each) for each in singles.values()]).sum()
         if not settings.vcreg:
             return {"intra": intra, "inter": inter}
-        everything = [z for row in [*singles.values(), *multis] for z in row]
+        everything = [z for rows in (singles, multis) for row in rows.values() for z in row]
         regularisation = variance_covariance(everything, nuisance)
         return {"intra": settings.weight * intra, "inter": settings.weight * inter, "vcreg": regularisation}
 
@@ -131,3 +136,8 @@ class Air(nn.Module):
         for scale, head in self.heads.items():
             assert isinstance(head, ClusterHead)
             head.restart(features[scale], labels, clusters)
+
+
+def projectors(config: Config, width: int) -> nn.ModuleDict:
+    """A projector a modality."""
+    return nn.ModuleDict({each: Projector(width, config.model.projection) for each in config.modalities})

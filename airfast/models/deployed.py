@@ -23,9 +23,7 @@ class DeployedEncoder(nn.Module):
         self.config = config
         self.layout = layout
         self.inputs = InputStage(layout, config.modalities, scales)
-        self.encoder = Encoder(
-            self.inputs.parts, config.modalities, config.inputs.frames, config.model.hidden, config.inputs.pooling
-        )
+        self.encoder = Encoder.of(config, self.inputs.parts)
 
     @property
     def width(self) -> int:

@@ -2,16 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from airfast.config import Config, Pooling
 from airfast.models.inputs import Tokens
 from airfast.skeletons.modalities import Modality
-
-Pooling = Literal["max", "mean"]
 
 
 class StreamEmbedding(nn.Sequential):
@@ -54,6 +52,40 @@ class TransformerLayer(nn.Module):
         return normed
 
 
+class Trunk(nn.Module):
+    """F of METHOD 2 and the fusion before it: embedded tokens to one feature a clip, on both streams.
+
+    Args:
+        frames: T, frames a clip is resampled to.
+        hidden: H, width of every token.
+        pooling: how tokens become one vector, in order; the feature has ``2·H·len(pooling)`` entries.
+    """
+
+    def __init__(self, frames: int, hidden: int, pooling: Sequence[Pooling]) -> None:
+        super().__init__()
+        self.pooling = tuple(pooling)
+        self.fuse_temporal = nn.Linear(hidden, hidden, bias=False)
+        self.fuse_spatial = nn.Linear(hidden, hidden, bias=False)
+        self.temporal_layer = TransformerLayer(hidden)
+        self.spatial_layer = TransformerLayer(hidden)
+        self.register_buffer("position", sinusoids(frames, hidden), persistent=False)
+        self.position: Tensor
+
+    def forward(self, embedded: Tokens) -> Tensor:
+        """Embedded tokens (B, T, H) and (B, P, H) to features (B, D)."""
+        temporal = self.temporal_layer(embedded.temporal + self.position)  # (B, T, H)
+        spatial = self.spatial_layer(embedded.spatial)  # (B, P, H)
+        pooled = [pool(stream, how) for stream in (temporal, spatial) for how in self.pooling]
+        return torch.cat(pooled, dim=-1)  # (B, D)
+
+    def fused(self, embedded: Sequence[Tokens]) -> Tensor:
+        """Embedded tokens of several modalities to one feature (B, D)."""
+        temporal = torch.stack([each.temporal for each in embedded]).mean(0)
+        spatial = torch.stack([each.spatial for each in embedded]).mean(0)
+        feature: Tensor = self(Tokens(self.fuse_temporal(temporal), self.fuse_spatial(spatial)))
+        return feature
+
+
 class Encoder(nn.Module):
     """Skeleton tokens to one feature a clip, on one modality (single) or on all of them at one scale (multi).
 
@@ -65,6 +97,7 @@ class Encoder(nn.Module):
         frames: T, frames a clip is resampled to.
         hidden: H, width of every token.
         pooling: how tokens become one vector, in order; the feature has ``2·H·len(pooling)`` entries.
+        own_parts: whether LA and HA have a trunk of their own, or go through X's as in the paper.
 
     Source: METHOD 2; parameters by its formula (tested).
     """
@@ -76,42 +109,39 @@ class Encoder(nn.Module):
         frames: int,
         hidden: int,
         pooling: Sequence[Pooling] = ("max",),
+        own_parts: bool = False,
     ) -> None:
         super().__init__()
         self.modalities = tuple(modalities)
-        self.pooling = tuple(pooling)
-        self.width = 2 * hidden * len(self.pooling)
+        self.width = 2 * hidden * len(pooling)
         shared = {scale: TokenEmbedding(count, frames, hidden) for scale, count in parts.items() if scale != "x"}
         self.embed_x = nn.ModuleDict({each: TokenEmbedding(parts["x"], frames, hidden) for each in self.modalities})
         self.embed_parts = nn.ModuleDict(shared)
-        self.fuse_temporal = nn.Linear(hidden, hidden, bias=False)
-        self.fuse_spatial = nn.Linear(hidden, hidden, bias=False)
-        self.temporal_layer = TransformerLayer(hidden)
-        self.spatial_layer = TransformerLayer(hidden)
-        self.register_buffer("position", sinusoids(frames, hidden), persistent=False)
-        self.position: Tensor
+        self.trunk = Trunk(frames, hidden, pooling)
+        self.part_trunk = Trunk(frames, hidden, pooling) if own_parts and shared else None
+
+    @classmethod
+    def of(cls, config: Config, parts: Mapping[str, int]) -> "Encoder":
+        """The encoder of a configuration, for the scales that have parts."""
+        model, inputs = config.model, config.inputs
+        return cls(parts, config.modalities, inputs.frames, model.hidden, inputs.pooling, model.own_parts)
 
     def single(self, tokens: Tokens, modality: Modality, scale: str = "x") -> Tensor:
         """Feature of one modality at one scale (x, la or ha): tokens as of :class:`TokenEmbedding` to (B, D)."""
-        return self._transform(self._embed(tokens, modality, scale))
+        feature: Tensor = self._trunk(scale)(self._embed(tokens, modality, scale))
+        return feature
 
     def multi(self, tokens: Mapping[Modality, Tokens], scale: str = "x") -> Tensor:
         """Feature of all modalities together at one scale (x, la or ha): (B, D)."""
-        embedded = [self._embed(tokens[modality], modality, scale) for modality in self.modalities]
-        temporal = torch.stack([each.temporal for each in embedded]).mean(0)
-        spatial = torch.stack([each.spatial for each in embedded]).mean(0)
-        return self._transform(Tokens(self.fuse_temporal(temporal), self.fuse_spatial(spatial)))
+        return self._trunk(scale).fused([self._embed(tokens[each], each, scale) for each in self.modalities])
 
     def _embed(self, tokens: Tokens, modality: Modality, scale: str) -> Tokens:
         embedding = self.embed_x[modality] if scale == "x" else self.embed_parts[scale]
         embedded: Tokens = embedding(tokens)
         return embedded
 
-    def _transform(self, embedded: Tokens) -> Tensor:
-        temporal = self.temporal_layer(embedded.temporal + self.position)  # (B, T, H)
-        spatial = self.spatial_layer(embedded.spatial)  # (B, P, H)
-        pooled = [pool(stream, how) for stream in (temporal, spatial) for how in self.pooling]
-        return torch.cat(pooled, dim=-1)  # (B, D)
+    def _trunk(self, scale: str) -> Trunk:
+        return self.trunk if scale == "x" or self.part_trunk is None else self.part_trunk
 
 
 def pool(tokens: Tensor, how: Pooling) -> Tensor:

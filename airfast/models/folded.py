@@ -83,21 +83,21 @@ class FoldedEncoder(nn.Module):
 
     def __init__(self, deployed: DeployedEncoder) -> None:
         super().__init__()
-        source = deployed.encoder
-        embeddings = [source.embed_x[each] for each in source.modalities]
+        trunk = deployed.encoder.trunk
+        embeddings = [deployed.encoder.embed_x[each] for each in deployed.encoder.modalities]
         self.inputs = copy.deepcopy(deployed.inputs)
-        self.pooling = source.pooling
+        self.pooling = trunk.pooling
         self.temporal = FoldedStream(
             [each.temporal for each in embeddings],  # type: ignore[misc]
-            source.fuse_temporal,
-            source.temporal_layer,
-            source.position.double(),
+            trunk.fuse_temporal,
+            trunk.temporal_layer,
+            trunk.position.double(),
         )
         self.spatial = FoldedStream(
             [each.spatial for each in embeddings],  # type: ignore[misc]
-            source.fuse_spatial,
-            source.spatial_layer,
-            torch.zeros_like(source.position[:1]).double(),
+            trunk.fuse_spatial,
+            trunk.spatial_layer,
+            torch.zeros_like(trunk.position[:1]).double(),
         )
 
     def forward(self, clips: Tensor) -> Tensor:

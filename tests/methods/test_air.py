@@ -33,24 +33,26 @@ def built(walkers, tiny):
 
 def features_and_projections(method, views):
     multi = method.features(views[-1])
-    singles, multis = [], []
+    singles, multis = [], {scale: [] for scale in ("x", "la", "ha")}
     for view, modality in zip(views, method.config.modalities, strict=False):
-        project = method.projectors[modality]
-        singles.append(project(method.encoder.single(method.inputs(view, "x")[modality], modality)))
-        multis.append([project(multi[scale]) for scale in ("x", "la", "ha")])
+        of_x, of_parts = method.projectors[modality], (method.part_projectors or method.projectors)[modality]
+        singles.append(of_x(method.encoder.single(method.inputs(view, "x")[modality], modality)))
+        for scale, row in multis.items():
+            row.append((of_x if scale == "x" else of_parts)(multi[scale]))
     return multi, singles, multis
 
 
-def test_loss_is_equation_7(built):
-    method, views = built()
+@pytest.mark.parametrize("own", ["true", "false"])
+def test_loss_is_equation_7(built, own):
+    method, views = built(f"model.own_parts={own}")
     method.eval()  # so that BatchNorm gives the same in both computations
     named = method.losses(views, NUISANCE, TARGETS)
     multi, singles, multis = features_and_projections(method, views)
     logits = {scale: method.heads[scale](multi[scale], 3)[:, :3] for scale in ("x", "ha")}
     expected = {
-        "intra": 5 * losses.intra_loss(singles, multis, (1, 0.2, 0.2)),  # the default weights
+        "intra": 5 * sum(losses.intra_loss(singles, row) for row in multis.values()),
         "inter": 5 * losses.inter_loss(singles),
-        "vcreg": losses.variance_covariance([*singles, *[z for row in multis for z in row]], NUISANCE),
+        "vcreg": losses.variance_covariance([*singles, *[z for row in multis.values() for z in row]], NUISANCE),
         # 0.1 is the default weight of L_class
         "class_x": 0.1 * losses.refined_loss(logits["x"], logits["ha"], LABELS, TARGETS.agreement),
         "class_ha": 0.1 * losses.appendage_loss(logits["ha"], LABELS, TARGETS.agreement),
@@ -61,12 +63,26 @@ def test_loss_is_equation_7(built):
 
 
 def test_letter_of_the_paper_has_no_regularisation_and_no_weight(built):
-    method, views = built("mgaa.vcreg=false", "mgaa.part_weight=1")
+    method, views = built("mgaa.vcreg=false")
     method.eval()
     named = method.losses(views, NUISANCE, None)
     _, singles, multis = features_and_projections(method, views)
     assert named.keys() == {"intra", "inter"}
-    torch.testing.assert_close(named["intra"], losses.intra_loss(singles, multis, (1, 1, 1)))
+    torch.testing.assert_close(named["intra"], sum(losses.intra_loss(singles, row) for row in multis.values()))
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_parts_with_a_network_of_their_own_pull_at_nothing_of_x(built, own):
+    method, views = built(f"model.own_parts={own}")
+    gradients = []
+    for _ in range(2):
+        method.zero_grad()
+        torch.stack(list(method.losses(views, NUISANCE, None).values())).sum().backward()
+        gradients.append(method.encoder.trunk.temporal_layer.output.weight.grad.clone())
+        with torch.no_grad():  # other parts, with other losses
+            for each in method.encoder.embed_parts.parameters():
+                each.mul_(2)
+    assert torch.allclose(*gradients) == own
 
 
 def test_without_refinement_both_heads_learn_the_hard_labels(built):
@@ -91,9 +107,10 @@ def test_la_refines_where_it_is_the_only_part_skeleton(built):
     torch.testing.assert_close(named["class_la"], losses.appendage_loss(logits["la"], LABELS, TARGETS.agreement))
 
 
+@pytest.mark.parametrize("own", ["true", "false"])
 @pytest.mark.parametrize("asp", ["both", "la", "ha"])
-def test_every_parameter_is_trained(built, asp):
-    method, views = built(f"asp={asp}")
+def test_every_parameter_is_trained(built, asp, own):
+    method, views = built(f"asp={asp}", f"model.own_parts={own}")
     torch.stack(list(method.losses(views, NUISANCE, TARGETS).values())).sum().backward()
     idle = [name for name, each in method.named_parameters() if each.requires_grad and each.grad is None]
     assert idle == []

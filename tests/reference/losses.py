@@ -40,9 +40,9 @@ def mse(a, b):
     return float(np.mean([(x - y) ** 2 for x, y in zip(np.ravel(a), np.ravel(b), strict=True)]))
 
 
-def intra_loss(singles, multis, weights):
-    """Eq. 5: multis[m][s]."""
-    return sum(weights[s] * mse(singles[m], multis[m][s]) for m in range(len(singles)) for s in range(len(multis[m])))
+def intra_loss(singles, multis):
+    """Eq. 5 for one scale."""
+    return sum(mse(one, many) for one, many in zip(singles, multis, strict=True))
 
 
 def inter_loss(singles):
