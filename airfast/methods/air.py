@@ -32,6 +32,8 @@ class Targets:
 class Air(nn.Module):
     """The pre-training graph: input stage, encoder, a projector a modality, a cluster head for X and for HA.
 
+    Where parts have a network of their own (``model.own_parts``), they have projectors of their own too.
+
     Args:
         config: the run's configuration.
         layout: the skeleton.
@@ -44,7 +46,7 @@ class Air(nn.Module):
         self.encoder = Encoder.of(config, self.inputs.parts)
         width = self.encoder.width
         self.projectors = projectors(config, width)
-        own = self.encoder.part_trunk is not None
+        own = self.encoder.part_backbone is not None
         self.part_projectors = projectors(config, width) if own else None
         self.heads = nn.ModuleDict(
             {scale: ClusterHead(width, config.model.capacity, config.model.head == "mlp") for scale in config.heads}

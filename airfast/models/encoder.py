@@ -52,7 +52,7 @@ class TransformerLayer(nn.Module):
         return normed
 
 
-class Trunk(nn.Module):
+class Backbone(nn.Module):
     """F of METHOD 2 and the fusion before it: embedded tokens to one feature a clip, on both streams.
 
     Args:
@@ -97,7 +97,7 @@ class Encoder(nn.Module):
         frames: T, frames a clip is resampled to.
         hidden: H, width of every token.
         pooling: how tokens become one vector, in order; the feature has ``2·H·len(pooling)`` entries.
-        own_parts: whether LA and HA have a trunk of their own, or go through X's as in the paper.
+        own_parts: whether LA and HA have a backbone of their own, or go through X's as in the paper.
 
     Source: METHOD 2; parameters by its formula (tested).
     """
@@ -117,8 +117,8 @@ class Encoder(nn.Module):
         shared = {scale: TokenEmbedding(count, frames, hidden) for scale, count in parts.items() if scale != "x"}
         self.embed_x = nn.ModuleDict({each: TokenEmbedding(parts["x"], frames, hidden) for each in self.modalities})
         self.embed_parts = nn.ModuleDict(shared)
-        self.trunk = Trunk(frames, hidden, pooling)
-        self.part_trunk = Trunk(frames, hidden, pooling) if own_parts and shared else None
+        self.backbone = Backbone(frames, hidden, pooling)
+        self.part_backbone = Backbone(frames, hidden, pooling) if own_parts and shared else None
 
     @classmethod
     def of(cls, config: Config, parts: Mapping[str, int]) -> "Encoder":
@@ -128,20 +128,20 @@ class Encoder(nn.Module):
 
     def single(self, tokens: Tokens, modality: Modality, scale: str = "x") -> Tensor:
         """Feature of one modality at one scale (x, la or ha): tokens as of :class:`TokenEmbedding` to (B, D)."""
-        feature: Tensor = self._trunk(scale)(self._embed(tokens, modality, scale))
+        feature: Tensor = self._backbone(scale)(self._embed(tokens, modality, scale))
         return feature
 
     def multi(self, tokens: Mapping[Modality, Tokens], scale: str = "x") -> Tensor:
         """Feature of all modalities together at one scale (x, la or ha): (B, D)."""
-        return self._trunk(scale).fused([self._embed(tokens[each], each, scale) for each in self.modalities])
+        return self._backbone(scale).fused([self._embed(tokens[each], each, scale) for each in self.modalities])
 
     def _embed(self, tokens: Tokens, modality: Modality, scale: str) -> Tokens:
         embedding = self.embed_x[modality] if scale == "x" else self.embed_parts[scale]
         embedded: Tokens = embedding(tokens)
         return embedded
 
-    def _trunk(self, scale: str) -> Trunk:
-        return self.trunk if scale == "x" or self.part_trunk is None else self.part_trunk
+    def _backbone(self, scale: str) -> Backbone:
+        return self.backbone if scale == "x" or self.part_backbone is None else self.part_backbone
 
 
 def pool(tokens: Tensor, how: Pooling) -> Tensor:

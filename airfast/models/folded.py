@@ -83,21 +83,21 @@ class FoldedEncoder(nn.Module):
 
     def __init__(self, deployed: DeployedEncoder) -> None:
         super().__init__()
-        trunk = deployed.encoder.trunk
+        backbone = deployed.encoder.backbone
         embeddings = [deployed.encoder.embed_x[each] for each in deployed.encoder.modalities]
         self.inputs = copy.deepcopy(deployed.inputs)
-        self.pooling = trunk.pooling
+        self.pooling = backbone.pooling
         self.temporal = FoldedStream(
             [each.temporal for each in embeddings],  # type: ignore[misc]
-            trunk.fuse_temporal,
-            trunk.temporal_layer,
-            trunk.position.double(),
+            backbone.fuse_temporal,
+            backbone.temporal_layer,
+            backbone.position.double(),
         )
         self.spatial = FoldedStream(
             [each.spatial for each in embeddings],  # type: ignore[misc]
-            trunk.fuse_spatial,
-            trunk.spatial_layer,
-            torch.zeros_like(trunk.position[:1]).double(),
+            backbone.fuse_spatial,
+            backbone.spatial_layer,
+            torch.zeros_like(backbone.position[:1]).double(),
         )
 
     def forward(self, clips: Tensor) -> Tensor:

@@ -78,7 +78,7 @@ def test_parts_with_a_network_of_their_own_pull_at_nothing_of_x(built, own):
     for _ in range(2):
         method.zero_grad()
         torch.stack(list(method.losses(views, NUISANCE, None).values())).sum().backward()
-        gradients.append(method.encoder.trunk.temporal_layer.output.weight.grad.clone())
+        gradients.append(method.encoder.backbone.temporal_layer.output.weight.grad.clone())
         with torch.no_grad():  # other parts, with other losses
             for each in method.encoder.embed_parts.parameters():
                 each.mul_(2)
