@@ -77,11 +77,7 @@ def one_pass(graph: nn.Module, clips: Tensor) -> None:
     """Everything that pre-training computes for a clip before the losses: singles, multis, projections, logits."""
     assert isinstance(graph, Air)
     multi = graph.features(clips)
-    for modality in graph.config.modalities:
-        project = graph.projectors[modality]
-        tokens = graph.inputs(clips, "x", (modality,))[modality]
-        for feature in (graph.encoder.single(tokens, modality), *multi.values()):
-            project(feature)
+    graph.project([clips] * len(graph.config.modalities), multi)
     for scale, head in graph.heads.items():
         assert isinstance(head.weight, Tensor)
         head(multi[scale], len(head.weight))

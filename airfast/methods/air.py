@@ -73,7 +73,7 @@ class Air(nn.Module):
         half = precision == "bf16" or (precision == "auto" and views[0].is_cuda)
         with torch.autocast(views[0].device.type, torch.bfloat16, enabled=half):
             multi = self.features(views[-1])
-            projected = self._project(views[:-1], multi)
+            projected = self.project(views[:-1], multi)
             logits = {} if targets is None else self._classify(multi, targets.clusters)
         named = self._alignment(*projected, nuisance)
         if targets is not None:
@@ -81,22 +81,28 @@ class Air(nn.Module):
             named |= {name: self.config.cluster.weight * term for name, term in terms.items()}
         return named
 
-    def _project(
+    def project(
         self, views: list[Tensor], multi: dict[str, Tensor]
     ) -> tuple[dict[str, list[Tensor]], dict[str, list[Tensor]]]:
-        """Projections (B, Z) of the singles and of the multis, by scale then modality."""
+        """Projections (B, Z) of the singles and of the multis, each by scale then modality.
+
+        Args:
+            views: one (B, C, T, J) a modality, for the singles.
+            multi: y_s (B, D) of every scale, as :meth:`features` gives them.
+        """
         single_scales = self.config.scales if self.config.mgaa.single_scales == "all" else ("x",)
         singles: dict[str, list[Tensor]] = {scale: [] for scale in single_scales}
         multis: dict[str, list[Tensor]] = {scale: [] for scale in multi}
         for view, modality in zip(views, self.config.modalities, strict=True):
             for scale, feature in multi.items():
                 features = [feature]
-                if scale in single_scales:
+                if scale in singles:
                     tokens = self.inputs(view, scale, (modality,))[modality]
                     features.append(self.encoder.single(tokens, modality, scale))
                 many, *one = self._projectors(scale)[modality](torch.stack(features)).float().unbind()
                 multis[scale].append(many)
-                singles.get(scale, []).extend(one)
+                if scale in singles:
+                    singles[scale].extend(one)
         return singles, multis
 
     def _projectors(self, scale: str) -> nn.ModuleDict:

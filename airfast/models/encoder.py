@@ -122,7 +122,7 @@ class Encoder(nn.Module):
 
     @classmethod
     def of(cls, config: Config, parts: Mapping[str, int]) -> "Encoder":
-        """The encoder of a configuration, for the scales that have parts."""
+        """The encoder that a configuration asks for; ``parts`` as of the class."""
         model, inputs = config.model, config.inputs
         return cls(parts, config.modalities, inputs.frames, model.hidden, inputs.pooling, model.own_parts)
 

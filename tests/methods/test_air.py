@@ -63,7 +63,7 @@ def test_loss_is_equation_7(built, own):
 
 
 def test_letter_of_the_paper_has_no_regularisation_and_no_weight(built):
-    method, views = built("mgaa.vcreg=false")
+    method, views = built("mgaa.vcreg=false", "model.own_parts=false")
     method.eval()
     named = method.losses(views, NUISANCE, None)
     _, singles, multis = features_and_projections(method, views)
