@@ -65,6 +65,7 @@ STUDIES = {
         "Pre-training methods",
         "method",
         (
+            Variant("UmURL, its inputs", ("asp=none", *NO_LABELS, "nuisance=none", "inputs=paper")),
             Variant("UmURL", ("asp=none", *NO_LABELS, "nuisance=none")),
             Variant("UmURL, nuisance", ("asp=none", *NO_LABELS)),
             Variant("AIR-J", ("modalities=[joint]",)),
@@ -75,7 +76,8 @@ STUDIES = {
         ),
         "UmURL",
         (
-            "every row on the same inputs, views and schedule: what differs is what is learnt from them.",
+            "every row but the first on the same inputs and views: what differs is what is learnt from them.",
+            "UmURL, its inputs: on the inputs and views that it was published with (inputs=paper). UmURL: on AIR's.",
             "UmURL, nuisance: with the known action or person as AIR is told it (`nuisance`); UmURL itself is not.",
             "AIR-J: one modality, joints. AIR − ASP: without part skeletons, and so without refined labels.",
             f"AIR, letter: {', '.join(LETTER)}.",

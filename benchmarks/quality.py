@@ -1,10 +1,10 @@
 """Is pre-training worth its electricity? The methods side by side on one set, and what they must beat.
 
-    python -m benchmarks.quality SET [--split group] [--seeds 5] [--jobs 2] [-o key=value ...]
+    python -m benchmarks.quality SET [--split group] [--seeds 5] [--modules] [--jobs 2] [-o key=value ...]
 
-SET is a prepared set. The rows are those of ``airfast ablate SET --tables methods``; the runs are kept in --work, and a
-recording that was interrupted goes on from there. Test clips are those that pre-training never saw. Writes
-quality-NAME-SPLIT.json, .md and .png into results/.
+SET is a prepared set. The rows are those of ``airfast ablate SET --tables methods``, with --modules those of Tables IV
+and V too; the runs are kept in --work, and a recording that was interrupted goes on from there. Test clips are those
+that pre-training never saw. Writes quality-NAME-SPLIT.json, .md and .png into results/, and table-iv-..., table-v-... .
 """
 
 import argparse
@@ -85,6 +85,7 @@ def main() -> None:
     parser.add_argument("set", type=Path)
     parser.add_argument("--split", default="group", choices=tuple(SPLITS))
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--modules", action="store_true", help="Tables IV and V too")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "airfast-quality")
     parser.add_argument("--name", help="of the set in the result files; the set's own if not given")
@@ -92,7 +93,15 @@ def main() -> None:
     given = parser.parse_args()
     overrides = (f"split.kind={given.split}", *given.overrides)
     out = given.work / f"{given.set.name}-{given.split}"
-    (record,) = ablate(given.set, out, "methods", given.seeds, "small", None, overrides, given.jobs, "cpu", print_news)
+    tables = "methods,iv,v" if given.modules else "methods"
+    studies = ablate(given.set, out, tables, given.seeds, "small", None, overrides, given.jobs, "cpu", print_news)
+    for study in studies:
+        study["set"] = given.name or study["set"]
+        study["title"] = f"{study['title']}, {given.split} split"
+        study["file"] = f"{study['file']}-{study['set']}-{given.split}"
+    record, *modules = studies
+    for study in modules:
+        write_study(study | {"overrides": list(overrides), "machine": machine("cpu"), "jobs": given.jobs}, RESULTS)
     record["baselines"] |= hand_made([out / "runs" / f"base,seed={seed}" for seed in range(given.seeds)])
     epochs = epochs_of(out / "runs" / "base,seed=0")
     configs = {
@@ -109,8 +118,6 @@ def main() -> None:
         "configs": configs,
     }
     record |= {**facts, "epoch_seconds": epoch_seconds(epochs), "epochs": epochs}
-    record["set"] = given.name or record["set"]
-    record["title"] = f"{record['title']}, {given.split} split"
     record["file"] = f"quality-{record['set']}-{given.split}"
     write_study(record, RESULTS)
     (RESULTS / f"{record['file']}.md").write_text(page(record))

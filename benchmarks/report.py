@@ -54,8 +54,8 @@ def labels() -> str:
 
 
 def quality() -> str:
-    """Every quality record, transfer and all that was tried, under a heading of its own."""
-    files = [*sorted(RESULTS.glob("quality-*.md")), *sorted(RESULTS.glob("transfer-*.md"))]
+    """Every quality record, Tables IV and V, transfer and all that was tried, under a heading of its own."""
+    files = [file for kind in ("quality", "table", "transfer") for file in sorted(RESULTS.glob(f"{kind}-*.md"))]
     return joined(*(f"### {file.stem}\n\n{page(file.stem)}" for file in files))
 
 
