@@ -56,7 +56,7 @@ def run(device_name, out):
 
     device, dry = pick_device(device_name), device_name == "cpu"
     started = time.perf_counter()
-    report = {"machine": gpu.machine(device), "seconds": 0.0, "stopped": {}}
+    report = {"machine": gpu.describe(device), "seconds": 0.0, "stopped": {}}
     out.mkdir(parents=True, exist_ok=True)
     for name, begin in sections(device, dry).items():
         report[name] = []

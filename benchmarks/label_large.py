@@ -14,7 +14,10 @@ import sys
 import time
 from pathlib import Path
 
-from airfast.bench.labels import OPTIONS, Case, machine
+import torch
+
+from airfast.bench.labels import LIBRARIES, OPTIONS, Case
+from airfast.bench.machine import machine
 from airfast.labels import generate_labels
 
 RESULTS = Path(__file__).parent / "results"
@@ -38,7 +41,7 @@ def run(case, knn):
         "noise_share": result.noise_share,
         "notes": result.notes,
         "load": load,
-        "machine": machine("cpu"),
+        "machine": machine(torch.device("cpu"), LIBRARIES),
     }
 
 

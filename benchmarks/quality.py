@@ -4,7 +4,7 @@
 
 SET is a prepared set. The rows are those of ``airfast ablate SET --tables methods``, with --modules those of Tables IV
 and V too; the runs are kept in --work, and a recording that was interrupted goes on from there. Test clips are those
-that pre-training never saw. Writes quality-NAME-SPLIT.json, .md and .png into results/, and table-iv-..., table-v-... .
+that pre-training never saw. Writes quality-NAME-SPLIT.json, .md and .png into results/, table-iv-... and table-v-...
 """
 
 import argparse
@@ -14,10 +14,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from airfast import MotionSet, evaluate
 from airfast.ablate import STUDIES, ablate
 from airfast.ablate_report import markdown, write_study
-from airfast.bench.labels import machine
+from airfast.bench.machine import machine
 from airfast.config import load_config
 
 RESULTS = Path(__file__).parent / "results"
@@ -95,13 +97,14 @@ def main() -> None:
     out = given.work / f"{given.set.name}-{given.split}"
     tables = "methods,iv,v" if given.modules else "methods"
     studies = ablate(given.set, out, tables, given.seeds, "small", None, overrides, given.jobs, "cpu", print_news)
+    facts = {"overrides": list(overrides), "machine": machine(torch.device("cpu")), "jobs": given.jobs}
     for study in studies:
         study["set"] = given.name or study["set"]
         study["title"] = f"{study['title']}, {given.split} split"
         study["file"] = f"{study['file']}-{study['set']}-{given.split}"
     record, *modules = studies
     for study in modules:
-        write_study(study | {"overrides": list(overrides), "machine": machine("cpu"), "jobs": given.jobs}, RESULTS)
+        write_study(study | facts, RESULTS)
     record["baselines"] |= hand_made([out / "runs" / f"base,seed={seed}" for seed in range(given.seeds)])
     epochs = epochs_of(out / "runs" / "base,seed=0")
     configs = {
@@ -110,14 +113,7 @@ def main() -> None:
     }
     motion = MotionSet.load(given.set)
     about = f"{len(motion)} clips, {len(motion.classes)} classes. {motion.info.get('note', '')}".rstrip()
-    facts = {
-        "about": about,
-        "overrides": list(overrides),
-        "machine": machine("cpu"),
-        "jobs": given.jobs,
-        "configs": configs,
-    }
-    record |= {**facts, "epoch_seconds": epoch_seconds(epochs), "epochs": epochs}
+    record |= facts | {"about": about, "configs": configs, "epoch_seconds": epoch_seconds(epochs), "epochs": epochs}
     record["file"] = f"quality-{record['set']}-{given.split}"
     write_study(record, RESULTS)
     (RESULTS / f"{record['file']}.md").write_text(page(record))

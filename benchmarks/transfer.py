@@ -13,9 +13,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from airfast import MotionSet, evaluate, load_config, pretrain
 from airfast.ablate_report import mean_sd
-from airfast.bench.labels import machine
+from airfast.bench.machine import machine
 from airfast.evaluate.task import SplitKind
 from benchmarks.quality import SPLITS
 
@@ -87,7 +89,7 @@ def main() -> None:
         "names": names,
         "epochs": given.epochs,
         "seeds": given.seeds,
-        "machine": machine("cpu"),
+        "machine": machine(torch.device("cpu")),
         "rows": measure(given.source, given.target, given.work, given.epochs, given.seeds),
     }
     stem = f"transfer-{names[0]}-{names[1]}"

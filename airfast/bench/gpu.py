@@ -1,13 +1,10 @@
 """The label stage and an epoch measured on a GPU, each section a stream of records; benchmarks/gpu.py runs them."""
 
-import shutil
 import statistics
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version as installed
 from itertools import product
 from typing import Any
 
@@ -18,6 +15,7 @@ from numpy.typing import NDArray
 from airfast.amdl import discrete_labels
 from airfast.bench import label_baselines
 from airfast.bench.copies import faults, growth_faults, record
+from airfast.bench.machine import machine
 from airfast.config import load_config
 from airfast.data.dataset import DeviceClips
 from airfast.data.synthetic import synthetic_walkers
@@ -70,21 +68,11 @@ DRY = Scale(
 )
 
 
-def machine(device: torch.device) -> Record:
+def describe(device: torch.device) -> Record:
     """What is measured on, and which of the optional libraries are there."""
-    found: Record = {"device": "cpu (dry run)", "driver": "none", "date": time.strftime("%Y-%m-%d")}
-    if device.type == "cuda":
-        query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-        asked = shutil.which("nvidia-smi") and subprocess.run(query, capture_output=True, text=True, check=False).stdout
-        driver = (asked or "").splitlines()
-        memory = torch.cuda.get_device_properties(device).total_memory
-        found |= {"device": torch.cuda.get_device_name(device), "driver": driver[0] if driver else "unknown"}
-        found |= {"memory_gb": round(memory / 2**30, 1), "cuda": torch.version.cuda}
-    found["versions"] = {"torch": torch.__version__} | {name: installed(name) for name in ("triton", "numpy")}
-    libraries = ("cuvs", "cuml", "cupy", "cudf")
-    found["libraries"] = {"faiss-gpu": interop.missing_faiss() or interop.version("faiss")}
-    found["libraries"] |= {name: interop.version(name) for name in libraries}
-    return found
+    libraries = {name: interop.version(name) for name in ("cuvs", "cuml", "cupy", "cudf")}
+    libraries = {"faiss-gpu": interop.missing_faiss() or interop.version("faiss")} | libraries
+    return machine(device, ("triton", "numpy")) | {"libraries": libraries}
 
 
 def features(n: int, d: int, device: torch.device) -> torch.Tensor:

@@ -2,12 +2,10 @@
 
 import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from airfast.bench import label_baselines
-from airfast.bench.machine import peak, start_peak
-from airfast.device import processor
+from airfast.bench.machine import machine, peak, start_peak
 from airfast.labels import generate_labels
 
 Record = dict[str, Any]
@@ -25,6 +22,7 @@ HOST = torch.device("cpu")  # whose memory is measured: what the other ways fill
 STEPS = ("knn", "encode", "edges", "cluster")
 DENSE_LIMIT = 8_500  # rows: the dense way takes minutes beyond
 LONG = 20.0  # seconds: a way that takes longer is measured once
+LIBRARIES = ("numpy", "numba", "scipy", "scikit-learn", "faiss-cpu")
 OPTIONS: dict[str, Any] = {"k1": 30, "k2": 6, "eps": 0.6, "min_samples": 4}
 
 
@@ -79,7 +77,8 @@ def run_label_bench(
     Ways are measured in turn, `repeats` times, in one process, and seconds are medians; what takes longer than LONG
     seconds is measured once. Returns what the JSON holds.
     """
-    report: Record = {"machine": machine(device), "options": OPTIONS, "repeats": repeats, "results": []}
+    described = machine(torch.device(device), LIBRARIES)
+    report: Record = {"machine": described, "options": OPTIONS, "repeats": repeats, "results": []}
     out.mkdir(parents=True, exist_ok=True)
     for case in cases:
         report["results"].append(measure(case, device, repeats))
@@ -146,18 +145,6 @@ def summary(record: Record) -> str:
     ways = record["ways"]
     parts = [f"{way} {took['total']:.2f} s" for way, took in ways.items()]
     return f"{record['kind']:9} N={record['n']:<6} D={record['d']:<4}  " + "  ".join(parts)
-
-
-def machine(device: str) -> Record:
-    """What the figures were measured on."""
-    import faiss
-
-    found: Record = {"cpu": processor(), "cores": os.cpu_count(), "python": platform.python_version()}
-    found["amx"] = torch.cpu._is_amx_tile_supported()
-    if device != "cpu":
-        found["gpu"] = torch.cuda.get_device_name()
-    versions = {name: version(name) for name in ("torch", "numpy", "numba", "scipy", "scikit-learn")}
-    return found | {"versions": versions | {"faiss": faiss.__version__}, "date": time.strftime("%Y-%m-%d")}
 
 
 def _ours(features: torch.Tensor) -> label_baselines.Timed:

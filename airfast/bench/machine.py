@@ -6,6 +6,8 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,16 @@ Record = dict[str, Any]
 GPU_FACTS = ("driver_version", "clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit")
 
 
-def machine(device: torch.device) -> Record:
-    """Names, versions and clocks, and the load average, without which no figure means much."""
+def machine(device: torch.device, libraries: Sequence[str] = ()) -> Record:
+    """Names, versions, of further libraries too, clocks, and the load average, without which no figure means much."""
     host = {"cpu": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
     versions = {"airfast": __version__, "python": platform.python_version(), "torch": torch.__version__}
+    versions |= {name: version(name) for name in libraries}
     found: Record = host | {"clock_mhz": clock(), "units": units(), "versions": versions}
     if device.type == "cuda":
-        found |= {"gpu": torch.cuda.get_device_name(), "cuda": torch.version.cuda} | gpu_facts()
+        memory = torch.cuda.get_device_properties(device).total_memory
+        found |= {"gpu": torch.cuda.get_device_name(device), "gpu_gb": round(memory / 2**30, 1)}
+        found |= {"cuda": torch.version.cuda} | gpu_facts()
     return found | {"date": time.strftime("%Y-%m-%d"), "load": round(os.getloadavg()[0], 1)}
 
 
