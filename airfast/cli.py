@@ -84,7 +84,7 @@ def pretrain(
     config: Annotated[Path | None, typer.Option(help="YAML file over the preset.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the preset's.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/SET-PRESET-seedN if not given.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the split, the weights and the views.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Of the split, the weights and the views; 0 if not given.")] = None,
     device: Device = "auto",
     override: Overrides = None,
     resume: Annotated[str, typer.Option(help="auto, never, or the path of a state.safetensors")] = "auto",
@@ -97,7 +97,7 @@ def pretrain(
     chosen = preset or ("small" if directory else "demo")
     settings = load_config(chosen, config, tuple(override or ()), **given(seed, epochs, method))
     kind = chosen if settings.method == "air" else f"{chosen}-{settings.method}"
-    run = out or Path("runs") / f"{directory.resolve().name if directory else 'walkers'}-{kind}-seed{seed}"
+    run = out or Path("runs") / f"{directory.resolve().name if directory else 'walkers'}-{kind}-seed{settings.seed}"
     announce(settings, run, device, directory)
     with TrainingProgress(settings.train.epochs) as progress:
         train(directory, settings, run, device, resume, progress)
@@ -112,7 +112,7 @@ def train_supervised(
     model: Annotated[str, typer.Option(help="st-gcn, agcn or air")] = "st-gcn",
     epochs: Annotated[int | None, typer.Option(help="Instead of 80.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/SET-supervised-MODEL-seedN if not given.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the split, the weights and the views.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Of the split, the weights and the views; 0 if not given.")] = None,
     device: Device = "auto",
     override: Overrides = None,
     resume: Annotated[str, typer.Option(help="auto, never, or the path of a state.safetensors")] = "auto",
@@ -126,17 +126,17 @@ def train_supervised(
     check_model(model)
     settings = load_config("small", None, tuple(override or ()), **given(seed, epochs, model))
     name = directory.resolve().name if directory else "walkers"
-    run = out or Path("runs") / f"{name}-supervised-{model}-seed{seed}"
+    run = out or Path("runs") / f"{name}-supervised-{model}-seed{settings.seed}"
     announce_supervised(settings, run, device)
     with TrainingProgress(settings.train.epochs) as progress:
         found = train(directory, settings, run, device, resume, progress)
     show_evaluation(found, f"trained with labels, test clips of {run}")
 
 
-def given(seed: int, epochs: int | None, method: str | None) -> dict[str, Any]:
+def given(seed: int | None, epochs: int | None, method: str | None) -> dict[str, Any]:
     """What flags change of a configuration; a flag that was not given changes nothing."""
-    length = {} if epochs is None else {"train": {"epochs": epochs}}
-    return {"seed": seed} | length | ({} if method is None else {"method": method})
+    flags = {"seed": seed, "method": method, "train": None if epochs is None else {"epochs": epochs}}
+    return {name: value for name, value in flags.items() if value is not None}
 
 
 @app.command()

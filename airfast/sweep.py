@@ -122,7 +122,7 @@ def start(data: Path, job: Job, workers: int, device: str, lock: int) -> "subpro
     settings = job.folder.with_name(f"{job.name}.yaml")
     settings.write_text(job.config.to_yaml(), encoding="utf-8")
     command = [sys.executable, "-m", "airfast.cli", "pretrain", str(data), "--config", str(settings)]
-    command += ["--preset", job.config.preset, "--seed", str(job.config.seed), "--out", str(job.folder)]
+    command += ["--preset", job.config.preset, "--out", str(job.folder)]
     threads = str(max(1, len(os.sched_getaffinity(0)) // workers))
     limits = {name: os.environ.get(name, threads) for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")}
     with job.log().open("ab") as log:

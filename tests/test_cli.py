@@ -54,6 +54,18 @@ def test_prepare_describe_pretrain_evaluate(run, walkers, tmp_path):
     assert "actor01" in out
 
 
+def test_a_seed_given_as_an_override_or_in_a_file_is_the_seed(run, walkers, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    walkers.save(tmp_path / "set")
+    short = [word for each in (*TINY, "train.epochs=1", "train.warmup=1") for word in ("-o", each)]
+    (tmp_path / "three.yaml").write_text("seed: 3\n")
+    assert run("pretrain", "set", "--preset", "demo", *short, "-o", "seed=2")[0] == 0
+    assert run("pretrain", "set", "--preset", "demo", *short, "--config", "three.yaml")[0] == 0
+    assert run("pretrain", "set", "--preset", "demo", *short, "--config", "three.yaml", "--seed", "4")[0] == 0
+    for seed in (2, 3, 4):
+        assert f"seed: {seed}\n" in (tmp_path / "runs" / f"set-demo-seed{seed}" / "config.yaml").read_text()
+
+
 def test_train_supervised_shows_a_table(run, walkers, tmp_path):
     walkers.save(tmp_path / "set")
     overrides = [word for each in ("inputs.frames=8", "split.kind=random") for word in ("-o", each)]
