@@ -193,7 +193,7 @@ PRESETS: dict[Preset, dict[str, Any]] = {
     "demo": {
         "model": {"hidden": 64, "projection": 64},
         "nuisance": "subject",
-        "train": {"epochs": 25, "warmup": 8},
+        "train": {"epochs": 25, "warmup": 8, "batch_size": 32},
         "split": {"kind": "subject"},
     },
     "small": {},

@@ -22,7 +22,8 @@ TITLES = {
     "majority": "majority class",
     "hand-made": "hand-made statistics",
     "untrained": "the same encoder, untrained",
-    "UmURL": "UmURL, the paper's baseline, pre-trained alike",
+    "UmURL, its inputs": "UmURL, the paper's baseline, on the inputs it was published with",
+    "UmURL": "UmURL on AIR's inputs",
     "AIR − ASP": "AIR without part skeletons (`-o asp=none -o alr.enabled=false`)",
     "AIR": "**AIR, pre-trained without labels**",
 }

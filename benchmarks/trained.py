@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from airfast.ablate_report import Seeds, values
+from airfast.ablate_report import Seeds, mean_sd, values
 from airfast.bench.flops import true_count
 from airfast.bench.machine import machine, title
 from airfast.bench.subjects import Subject
@@ -60,26 +60,18 @@ def subject(name: str, network: nn.Module) -> Subject:
     return Subject(name, name, lambda: network, forward, lambda: network)
 
 
-def points(seeds: dict[str, Seeds]) -> list[dict[str, Any]]:
-    """Mean and sd of the linear accuracy (percent, over seeds) of a model and of its untrained twin."""
-    found = []
-    for name, each in seeds.items():
-        accuracies = values(each, "linear accuracy")
-        spread = float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else 0.0
-        found.append({"features": name, "mean": float(np.mean(accuracies)), "sd": spread, "seeds": len(accuracies)})
-    return found
-
-
 def measure() -> dict[str, Any]:
-    """A record a method and quality file: its accuracies and its cost."""
+    """A record a method and quality file: its cost, and a linear accuracy a seed, beside its untrained twin's."""
     models = []
     for file in sorted(RESULTS.glob("quality-*.json")):
         kept = json.loads(file.read_text())
         for row in (each for each in kept["rows"] if each["name"] in METHODS):
             config = Config.model_validate(kept["configs"][row["name"]])
             twin = {"untrained": kept["baselines"]["untrained"]} if row["name"] == "AIR" else {}
+            seeds: dict[str, Seeds] = twin | {"pre-trained": row["seeds"]}
+            points = {features: values(each, "linear accuracy") for features, each in seeds.items()}
             about = {"record": file.stem, "data": kept["set"], "split": config.split.kind, "method": row["name"]}
-            models.append(about | {"points": points(twin | {"pre-trained": row["seeds"]}), "cost": cost(config)})
+            models.append(about | {"points": points, "cost": cost(config)})
     return {"machine": machine(torch.device("cpu")), "models": models}
 
 
@@ -93,12 +85,11 @@ def markdown(record: dict[str, Any]) -> str:
         "|---|---|---|--:|--:|--:|--:|",
     ]
     for model in record["models"]:
-        for each in model["points"]:
-            spent = model["cost"]
-            accuracy = f"{each['mean']:.1f}" + (f" ± {each['sd']:.1f}" if each["seeds"] > 1 else "")
-            cells = (f"{spent['flops'] / 1e9:.4f}", f"{spent['p50_ms']:.2f}", f"{spent['fps']:,.0f}")
-            name = f"{model['method']}, {each['features']}"
-            lines.append(line((model["data"], SPLITS[model["split"]], name, accuracy, *cells)))
+        spent = model["cost"]
+        cells = (f"{spent['flops'] / 1e9:.4f}", f"{spent['p50_ms']:.2f}", f"{spent['fps']:,.0f}")
+        for features, accuracies in model["points"].items():
+            name = f"{model['method']}, {features}"
+            lines.append(line((model["data"], SPLITS[model["split"]], name, mean_sd(accuracies), *cells)))
     return "\n".join(lines) + "\n"
 
 
@@ -114,15 +105,14 @@ def plot(record: dict[str, Any], path: Path) -> None:
     methods = list(dict.fromkeys(model["method"] for model in record["models"]))
     for (data, split), pair in zip(rows, axes, strict=True):
         for model in (each for each in record["models"] if (each["data"], each["split"]) == (data, split)):
-            for each in model["points"]:
-                costs = (model["cost"]["flops"] / 1e6, model["cost"]["p50_ms"])
-                shape, fill = ("o", "none") if each["features"] == "untrained" else ("D", None)
-                colour = f"C{methods.index(model['method'])}"
+            costs = (model["cost"]["flops"] / 1e6, model["cost"]["p50_ms"])
+            colour = f"C{methods.index(model['method'])}"
+            for features, accuracies in model["points"].items():
+                mean, sd = np.mean(accuracies), np.std(accuracies, ddof=1) if len(accuracies) > 1 else 0.0
+                shape, fill = ("o", "none") if features == "untrained" else ("D", None)
+                name = f"{model['method']}, {features}"
                 for axis, value in zip(pair, costs, strict=True):
-                    name = f"{model['method']}, {each['features']}"
-                    axis.errorbar(
-                        value, each["mean"], each["sd"], fmt=shape, mfc=fill, color=colour, capsize=3, label=name
-                    )
+                    axis.errorbar(value, mean, sd, fmt=shape, mfc=fill, color=colour, capsize=3, label=name)
         pair[0].set(ylabel=f"{data}, {SPLITS[split]}\naccuracy %")
         pair[0].legend(fontsize=7)
         for axis, name in zip(pair, ("MFLOP of one clip", "p50 latency, ms, batch 1"), strict=True):
