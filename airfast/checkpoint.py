@@ -96,7 +96,7 @@ def load_encoder(run: Path | str, scales: tuple[str, ...] = ("x",)) -> DeployedE
         scales: features to give side by side: x alone as deployed (METHOD 2), or x, la and ha.
 
     Raises:
-        InputError: no such file, a damaged one, or a scale the run was not trained with.
+        InputError: no such file, a damaged one, one of an older network, or a scale the run was not trained with.
     """
     path = Path(run)
     tensors, about = read(path / ENCODER if path.is_dir() else path)
@@ -106,9 +106,17 @@ def load_encoder(run: Path | str, scales: tuple[str, ...] = ("x",)) -> DeployedE
         raise InputError(f"{path}: trained without scale {', '.join(sorted(missing))}")
     layout = layout_from_record(about["layout"]["record"], about["layout"]["name"], str(path))
     encoder = DeployedEncoder(config, layout, scales)
-    wanted = encoder.state_dict().keys()
-    encoder.load_state_dict({name: tensor for name, tensor in tensors.items() if name in wanted})
+    fill(encoder, tensors, path)
     return encoder.eval()
+
+
+def fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Give a network its saved tensors, which may hold more; raises InputError where they are of another network."""
+    shapes = {name: value.shape for name, value in network.state_dict().items()}
+    found = {name: tensors[name] for name in shapes if name in tensors}
+    if {name: value.shape for name, value in found.items()} != shapes:
+        raise InputError(f"{path}: of a version of airfast whose network was another; train it again")
+    network.load_state_dict(found)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from airfast.checkpoint import read, read_state, take_over, write, write_state
+from airfast.checkpoint import fill, read, read_state, take_over, write, write_state
 from airfast.config import Config, nearest, validate
 from airfast.data.dataset import DeviceClips
 from airfast.data.motion import MotionSet
@@ -228,11 +228,11 @@ def load_classifier(run: Path | str) -> tuple[Classifier, Layout, tuple[str, ...
     """The classifier of a supervised run, in eval mode on the CPU, its layout and the names of its classes.
 
     Raises:
-        InputError: no such file, or a damaged one.
+        InputError: no such file, a damaged one, or one of an older network.
     """
     path = Path(run) / MODEL
     tensors, about = read(path)
     layout = layout_from_record(about["layout"]["record"], about["layout"]["name"], str(path))
     model = Classifier(validate(about["config"]), layout, len(about["classes"]))
-    model.load_state_dict(tensors)
+    fill(model, tensors, path)
     return model.eval(), layout, tuple(about["classes"])

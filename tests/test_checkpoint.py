@@ -48,6 +48,17 @@ def test_damaged_truncated_foreign_and_missing_files(run, tmp_path):
         load_encoder(tmp_path / "nowhere")
 
 
+def test_an_encoder_of_another_network_is_refused_in_one_line(run):
+    path = run[0] / ENCODER
+    tensors, about = read(path)
+    write(path, {name.replace("backbone", "trunk"): value for name, value in tensors.items()}, about)
+    with pytest.raises(InputError, match="whose network was another"):
+        load_encoder(run[0])
+    write(path, {name: value[..., :1] for name, value in tensors.items()}, about)
+    with pytest.raises(InputError, match="whose network was another"):
+        load_encoder(run[0])
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "file.safetensors"
     write(path, {"a": torch.ones(3)}, {"epoch": 1})
