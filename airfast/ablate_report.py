@@ -2,6 +2,7 @@
 
 import json
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,7 @@ def figure(record: Record) -> Figure:
         if level and name in LINES:
             label = name if name == "majority" else f"{name}, linear"
             axes.axhline(float(np.mean(level)), color="0.5", linewidth=1.1, linestyle=LINES[name], label=label)
-    axes.set_xticks(places, names)
+    axes.set_xticks(places, [textwrap.fill(name, max(8, 80 // len(names))) for name in names])
     axes.set_xlim(min(places) - 0.5 * step, max(places) + 0.5 * step)
     axes.set_xlabel(record["axis"])
     axes.set_ylabel("accuracy on test clips (%)")
