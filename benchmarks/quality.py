@@ -20,10 +20,16 @@ from airfast import MotionSet, evaluate
 from airfast.ablate import STUDIES, ablate
 from airfast.ablate_report import markdown, write_study
 from airfast.bench.machine import machine
-from airfast.config import load_config
+from airfast.config import PAPER_INPUTS, load_config
+from airfast.data.dataset import DeviceClips
+from airfast.evaluate.frozen import knn_rows, linear_rows
+from airfast.evaluate.task import Task
+from airfast.pretrain import choose_split
 
 RESULTS = Path(__file__).parent / "results"
 SPLITS = {"group": "unseen actions", "random": "random 4:1", "subject": "unseen people"}  # as tables name them
+PLAIN = "hand-made, paper's inputs"
+PROBES = 5  # as the sweep's evaluations have
 LABEL_COLUMNS = ("clusters", "noise_share", "mean_agreement", "ami_class", "ami_group")
 
 
@@ -62,13 +68,42 @@ def hand_made(runs: list[Path]) -> dict[str, list[dict[str, float]]]:
     return found
 
 
+def plain_statistics(motion: MotionSet) -> torch.Tensor:
+    """Mean, sd, minimum, maximum and mean speed of every coordinate on the paper's inputs: (N, 5·3·J) float32.
+
+    The statistics of the encoder's baselines are taken on AIR's inputs, and gain from them as UmURL does.
+    """
+    clips = DeviceClips.from_motion(motion, PAPER_INPUTS, torch.device("cpu"))
+    frames = clips.whole(torch.arange(len(motion)))  # (N, 3, T, J)
+    speed = frames.diff(dim=2).abs().mean(2)
+    return torch.cat([frames.mean(2), frames.std(2), frames.amin(2), frames.amax(2), speed], 1).flatten(1)
+
+
+def plain(motion: MotionSet, overrides: tuple[str, ...], seeds: int) -> list[dict[str, float]]:
+    """The same probes on :func:`plain_statistics`, on the split of each seed."""
+    features = {PLAIN: plain_statistics(motion)}
+    found = []
+    for seed in range(seeds):
+        task = Task(motion, *choose_split(motion, load_config("small", overrides=overrides, seed=seed)))
+        rows = [row for row in linear_rows(features, task, PROBES) + knn_rows(features, task) if row.features == PLAIN]
+        found.append(
+            {
+                f"{row.probe} {figure}": statistics.fmean(getattr(score, figure) for score in row.scores)
+                for row in rows
+                for figure in ("accuracy", "macro_f1")
+            }
+        )
+    return found
+
+
 def page(record: dict[str, Any]) -> str:
     """The study's own page, what it was measured on, and the labels of the whole method's first seed."""
     stages = ", ".join(f"{seconds:.2f} s {stage}" for stage, seconds in record["epoch_seconds"].items())
     lines = [
         markdown(record).rstrip(),
         "",
-        "logistic, forest: classifiers of their own in the place of the linear probe.",
+        "logistic, forest: classifiers of their own in the place of the linear probe. "
+        f"Hand-made: mean, sd, range and speed on AIR's inputs; {PLAIN}: mean, sd, minimum, maximum and speed.",
         record["about"],
         f"Overrides: {', '.join(record['overrides']) or 'none'}. {record['machine']['cpu']}, "
         f"torch {record['machine']['versions']['torch']}, {record['jobs']} runs at a time; "
@@ -112,6 +147,7 @@ def main() -> None:
         for variant in STUDIES["methods"].variants
     }
     motion = MotionSet.load(given.set)
+    record["baselines"][PLAIN] = plain(motion, overrides, given.seeds)
     about = f"{len(motion)} clips, {len(motion.classes)} classes. {motion.info.get('note', '')}".rstrip()
     record |= facts | {"about": about, "configs": configs, "epoch_seconds": epoch_seconds(epochs), "epochs": epochs}
     record["file"] = f"quality-{record['set']}-{given.split}"

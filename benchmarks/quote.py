@@ -13,14 +13,15 @@ from typing import Any
 
 from airfast.ablate_report import mean_sd, values
 from airfast.config import PRESETS, load_config
-from benchmarks.quality import SPLITS
+from benchmarks.quality import PLAIN, SPLITS
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 SETS = ("bandai1", "bandai2")
 TITLES = {
     "majority": "majority class",
-    "hand-made": "hand-made statistics",
+    PLAIN: "hand-made statistics, on the paper's inputs",
+    "hand-made": "hand-made statistics, on AIR's inputs",
     "untrained": "the same encoder, untrained",
     "UmURL, its inputs": "UmURL, the paper's baseline, on the inputs it was published with",
     "UmURL": "UmURL on AIR's inputs",
