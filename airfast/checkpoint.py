@@ -106,17 +106,17 @@ def load_encoder(run: Path | str, scales: tuple[str, ...] = ("x",)) -> DeployedE
         raise InputError(f"{path}: trained without scale {', '.join(sorted(missing))}")
     layout = layout_from_record(about["layout"]["record"], about["layout"]["name"], str(path))
     encoder = DeployedEncoder(config, layout, scales)
-    fill(encoder, tensors, path)
+    wanted = encoder.state_dict().keys()
+    fill(encoder, {name: tensor for name, tensor in tensors.items() if name in wanted}, path)
     return encoder.eval()
 
 
 def fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
-    """Give a network its saved tensors, which may hold more; raises InputError where they are of another network."""
+    """Give a network its saved tensors; raises InputError where they are of another network."""
     shapes = {name: value.shape for name, value in network.state_dict().items()}
-    found = {name: tensors[name] for name in shapes if name in tensors}
-    if {name: value.shape for name, value in found.items()} != shapes:
+    if {name: value.shape for name, value in tensors.items()} != shapes:
         raise InputError(f"{path}: of a version of airfast whose network was another; train it again")
-    network.load_state_dict(found)
+    network.load_state_dict(tensors)
 
 
 @dataclass(frozen=True)

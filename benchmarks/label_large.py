@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from airfast.bench.labels import LIBRARIES, OPTIONS, Case
+from airfast.bench.labels import OPTIONS, PACKAGES, Case
 from airfast.bench.machine import machine
 from airfast.labels import generate_labels
 
@@ -41,7 +41,7 @@ def run(case, knn):
         "noise_share": result.noise_share,
         "notes": result.notes,
         "load": load,
-        "machine": machine(torch.device("cpu"), LIBRARIES),
+        "machine": machine(torch.device("cpu"), PACKAGES),
     }
 
 

@@ -136,7 +136,8 @@ def main() -> None:
     for study in studies:
         study["set"] = given.name or study["set"]
         study["title"] = f"{study['title']}, {given.split} split"
-        study["file"] = f"{study['file']}-{study['set']}-{given.split}"
+        kind = "quality" if study["file"] == "methods" else study["file"]
+        study["file"] = f"{kind}-{study['set']}-{given.split}"
     record, *modules = studies
     for study in modules:
         write_study(study | facts, RESULTS)
@@ -150,7 +151,6 @@ def main() -> None:
     record["baselines"][PLAIN] = plain(motion, overrides, given.seeds)
     about = f"{len(motion)} clips, {len(motion.classes)} classes. {motion.info.get('note', '')}".rstrip()
     record |= facts | {"about": about, "configs": configs, "epoch_seconds": epoch_seconds(epochs), "epochs": epochs}
-    record["file"] = f"quality-{record['set']}-{given.split}"
     write_study(record, RESULTS)
     (RESULTS / f"{record['file']}.md").write_text(page(record))
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from airfast.checkpoint import ENCODER, load_encoder, read, save_encoder, write
+from airfast.checkpoint import ENCODER, fill, load_encoder, read, save_encoder, write
 from airfast.data.dataset import DeviceClips
 from airfast.errors import InputError
 from airfast.pretrain import untrained
@@ -57,6 +57,14 @@ def test_an_encoder_of_another_network_is_refused_in_one_line(run):
     write(path, {name: value[..., :1] for name, value in tensors.items()}, about)
     with pytest.raises(InputError, match="whose network was another"):
         load_encoder(run[0])
+
+
+def test_a_network_takes_its_own_tensors_and_no_others(tmp_path):
+    network = torch.nn.Linear(2, 1)
+    tensors = dict(network.state_dict())
+    fill(network, tensors, tmp_path)
+    with pytest.raises(InputError, match="whose network was another"):
+        fill(network, tensors | {"more": torch.ones(1)}, tmp_path)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):

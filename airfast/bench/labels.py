@@ -22,7 +22,7 @@ HOST = torch.device("cpu")  # whose memory is measured: what the other ways fill
 STEPS = ("knn", "encode", "edges", "cluster")
 DENSE_LIMIT = 8_500  # rows: the dense way takes minutes beyond
 LONG = 20.0  # seconds: a way that takes longer is measured once
-LIBRARIES = ("numpy", "numba", "scipy", "scikit-learn", "faiss-cpu")
+PACKAGES = ("numpy", "numba", "scipy", "sklearn", "faiss")
 OPTIONS: dict[str, Any] = {"k1": 30, "k2": 6, "eps": 0.6, "min_samples": 4}
 
 
@@ -77,7 +77,7 @@ def run_label_bench(
     Ways are measured in turn, `repeats` times, in one process, and seconds are medians; what takes longer than LONG
     seconds is measured once. Returns what the JSON holds.
     """
-    described = machine(torch.device(device), LIBRARIES)
+    described = machine(torch.device(device), PACKAGES)
     report: Record = {"machine": described, "options": OPTIONS, "repeats": repeats, "results": []}
     out.mkdir(parents=True, exist_ok=True)
     for case in cases:

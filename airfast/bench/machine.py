@@ -7,7 +7,6 @@ import platform
 import subprocess
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,17 @@ from torch import nn
 
 from airfast._version import __version__
 from airfast.device import cpuinfo, processor
+from airfast.labels.interop import version
 
 Record = dict[str, Any]
 GPU_FACTS = ("driver_version", "clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit")
 
 
-def machine(device: torch.device, libraries: Sequence[str] = ()) -> Record:
-    """Names, versions, of further libraries too, clocks, and the load average, without which no figure means much."""
+def machine(device: torch.device, packages: Sequence[str] = ()) -> Record:
+    """Names, versions (of further packages too), clocks, and the load average, without which no figure means much."""
     host = {"cpu": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
     versions = {"airfast": __version__, "python": platform.python_version(), "torch": torch.__version__}
-    versions |= {name: version(name) for name in libraries}
+    versions |= {name: version(name) for name in packages}
     found: Record = host | {"clock_mhz": clock(), "units": units(), "versions": versions}
     if device.type == "cuda":
         memory = torch.cuda.get_device_properties(device).total_memory

@@ -8,6 +8,7 @@ import torch
 
 from airfast.bench import throughput
 from airfast.bench.explain import explanation
+from airfast.bench.machine import machine
 from airfast.bench.plot import plot
 from airfast.bench.table import tables
 from airfast.bench.table1 import run_table1
@@ -97,3 +98,9 @@ def test_compiled_is_the_same_function():
 def test_wrong_numbers():
     with pytest.raises(InputError, match="expected positive numbers"):
         run_table1(("air",), repeats=0)
+
+
+def test_the_machine_says_which_packages_are_not_there():
+    versions = machine(torch.device("cpu"), ("numpy", "no_such_package"))["versions"]
+    assert versions["numpy"][0].isdigit()
+    assert versions["no_such_package"] == "not installed"
