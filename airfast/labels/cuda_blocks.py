@@ -22,13 +22,15 @@ Result = TypeVar("Result")
 BLOCK_MB = 2048  # more working memory than this makes no block faster
 
 
-def by_rows(n: int, row_bytes: int, memory_mb: int, work: Callable[[int, int], Result]) -> Iterator[Result]:
-    """`work(first, last)` for consecutive ranges that cover n rows, in order.
+def by_rows(
+    n: int, row_bytes: int, memory_mb: int, work: Callable[[int, int], Result], block_mb: int = BLOCK_MB
+) -> Iterator[Result]:
+    """`work(first, last)` for consecutive ranges that cover n rows, in order, of at most the smaller limit of memory.
 
     After a torch.OutOfMemoryError the range is halved, and stays so; `work` must not depend on where a range ends.
     Raises torch.OutOfMemoryError when one row does not fit.
     """
-    step = max(1, (min(memory_mb, BLOCK_MB) << 20) // row_bytes)
+    step = max(1, (min(memory_mb, block_mb) << 20) // row_bytes)
     first = 0
     while first < n:
         last = min(n, first + step)

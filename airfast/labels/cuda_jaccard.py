@@ -13,7 +13,10 @@ from airfast.labels.backend import SIMILARITY_BITS, Edges, Encoding, half_set, s
 from airfast.labels.cuda_blocks import by_rows
 from airfast.labels.cuda_knn import ONE, fixed_dots
 
-ROWS = 8  # rows a program of the set kernels takes
+ROWS = 8  # rows a program of `reciprocal` takes
+EXPANDED = (
+    2  # rows a program of `expand` takes: with 8, K = 128 and H = 64 spill kilobytes a thread and compile a minute
+)
 LISTS = 16  # inverted lists a program of the join takes
 
 Sparse = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -28,7 +31,8 @@ def encode(unit: torch.Tensor, index: torch.Tensor, k1: int, k2: int, memory_mb:
 
     def block(first: int, last: int) -> Sparse:
         total = torch.zeros((last - first, n), dtype=torch.int32, device=unit.device)
-        kernels.query_expand[(last - first, k2)](index, *v, total, first, stride, n, BLOCK=64)
+        grid = (last - first, k2)
+        kernels.launch(kernels.query_expand, grid, index, *v, total, first, stride, n, BLOCK=64)
         row, column, weight = _at_least(total, 1)
         return row + first, column, weight
 
@@ -54,7 +58,8 @@ def join(encoding: Encoding, eps: float, memory_mb: int) -> Iterator[Edges]:
         total = torch.zeros((last - first, n), dtype=torch.int32, device=indptr.device)
         begin, end = (int(indptr[row]) for row in (first, last))
         parts = (owner, columns, weights, slot, start, *lists, total)
-        kernels.join[(-(-(end - begin) // LISTS),)](*parts, begin, end, first, n, LISTS=LISTS, BLOCK=32)
+        grid = (-(-(end - begin) // LISTS),)
+        kernels.launch(kernels.join, grid, *parts, begin, end, first, n, LISTS=LISTS, BLOCK=32)
         row, col, overlap = _at_least(total, least)
         m = overlap.double() / encoding.one
         return Edges((row + first).int(), col.int(), (1 - m / (2 - m)).clamp_min(0).float())
@@ -68,12 +73,15 @@ def _expanded(unit: torch.Tensor, index: torch.Tensor, k1: int, scale: int, memo
     half = half_set(k1)
     widths = {"K": triton.next_power_of_2(k1), "H": triton.next_power_of_2(half)}
     flags = torch.empty((n, k1), dtype=torch.int32, device=index.device)
-    kernels.reciprocal[(-(-n // ROWS),)](index, flags, n, stride, k1, half, ROWS=ROWS, K=widths["K"])
+    grid = (-(-n // ROWS),)
+    kernels.launch(kernels.reciprocal, grid, index, flags, n, stride, k1, half, ROWS=ROWS, K=widths["K"])
 
     def block(first: int, last: int) -> Sparse:
         found = torch.empty((last - first, k1 * (1 + half)), dtype=torch.int32, device=index.device)
-        grid = (-(-(last - first) // ROWS),)
-        kernels.expand[grid](index, flags, found, first, last, stride, k1, half, ROWS=ROWS, **widths)
+        grid = (-(-(last - first) // EXPANDED),)
+        kernels.launch(
+            kernels.expand, grid, index, flags, found, first, last, stride, k1, half, ROWS=EXPANDED, **widths
+        )
         found = found.sort(1).values
         fresh = found >= 0
         fresh[:, 1:] &= found[:, 1:] != found[:, :-1]

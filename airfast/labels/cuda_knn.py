@@ -1,18 +1,19 @@
 """Exact nearest neighbours on a CUDA device, whoever finds the candidates.
 
 A search (cuda_candidates.py) hands out more candidates than are wanted, with similarities that are wrong by at most a
-known bound. One path for all of them then measures the candidates on the fixed-point grid, in float64, and orders them,
-ties by index. A row is certain when its k-th best beats its last candidate by more than the bound: no row that was not
-fetched can belong to the answer. Rows that are not certain are searched again, in float32 if that was in float16, in
-the end in full. So the answer is the same to the last index for every search, and that of the CPU backend.
+known bound, and what no other row's similarity exceeds. One path for all of them then measures the candidates on the
+fixed-point grid, in float64, and orders them, ties by index. A row is certain when its k-th best beats what was not
+handed out by more than the bound: none of that can belong to the answer. Rows that are not certain are searched again,
+in float32 if that was in float16, in the end in full. So the answer is the same to the last index for every search, and
+that of the CPU backend.
 """
 
 import torch
 
 from airfast.labels import kernels
-from airfast.labels.backend import SIMILARITY_BITS, Neighbours, error_bound
+from airfast.labels.backend import SIMILARITY_BITS, Neighbours
 from airfast.labels.cuda_blocks import by_rows
-from airfast.labels.cuda_candidates import COLUMNS, Search, products, searches
+from airfast.labels.cuda_candidates import PADDED, Search, about, products, queries, searches, single_bound
 
 ONE = float(1 << SIMILARITY_BITS)
 LOW = 0x7FFFFFFF
@@ -22,19 +23,18 @@ NOTHING = torch.iinfo(torch.int64).min
 def exact_knn(unit: torch.Tensor, k: int, source: str, half: bool, memory_mb: int) -> Neighbours:
     """The k ≤ N nearest rows of (N, D) float32 unit rows, as of cpu_knn.exact_knn.
 
-    source: faiss, cuvs or torch finds the candidates. half: from float16 products on tensor cores first.
+    source: faiss, cuvs or torch, who searches in float32. half: from float16 products on tensor cores first.
     """
     n = len(unit)
     best = torch.empty((n, k), dtype=torch.int64, device=unit.device)
     doubtful = torch.arange(n, device=unit.device)
-    for search in searches(source, unit, half, memory_mb):
+    for search in searches(source, unit, k, half, memory_mb):
         certain = _attempt(unit, doubtful, search, best, memory_mb)
         doubtful = doubtful[~certain]
         if not len(doubtful):
             break
-    for start, stop in by_rows(len(doubtful), 48 * n, memory_mb, lambda first, last: (first, last)):
-        rows = doubtful[start:stop]
-        best[rows] = search_again(unit, rows, best[rows, -1], k)
+    else:
+        search_again(unit, doubtful, best, memory_mb)
     return Neighbours((LOW - (best & 0xFFFFFFFF)).int(), (best >> 32).int())
 
 
@@ -42,25 +42,25 @@ def _attempt(
     unit: torch.Tensor, rows: torch.Tensor, search: Search, best: torch.Tensor, memory_mb: int
 ) -> torch.Tensor:
     """Fill `best` for some rows from the candidates of a search; says which of the rows are certain, (R,) bool."""
-    n, d = unit.shape
     k = best.shape[1]
-    fetch = min(n, k + max(k // 2, 16))
+
+    def settle(some: torch.Tensor, near: torch.Tensor, found: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
+        dots = fixed_dots(unit, some.repeat_interleave(found.shape[1]), found.flatten()).view(found.shape)
+        best[some] = ranked(some, found, dots, k)
+        bound = search.bound[some]
+        # The bound is checked where it can be: on the candidates. Arithmetic that is worse than thought is found out.
+        off = (near - dots.double() / ONE).abs().masked_fill(found == some[:, None], 0)
+        return (off <= bound[:, None]).all(1) & ((best[some, -1] >> 32).double() / ONE > least + bound)
 
     def block(first: int, last: int) -> torch.Tensor:
         some = rows[first:last]
-        near, found = search.find(some, fetch)
-        dots = fixed_dots(unit, some.repeat_interleave(fetch), found.flatten()).view(found.shape)
-        best[some] = ranked(some, found, dots, k)
-        bound = search.bound[some]
-        exact = dots.double() / ONE
-        # The bound is checked where it can be: on the candidates. Arithmetic that is worse than thought is found out.
-        kept_its_word = ((near.double() - exact).abs() <= bound[:, None]).all(1)
-        if fetch == n:
-            return torch.ones_like(kept_its_word)
-        return kept_its_word & ((best[some, -1] >> 32).double() / ONE > near.amin(1).double() + bound)
+        near, found, least = search.find(some)
+        parts = by_rows(
+            len(some), 64 * found.shape[1], memory_mb, lambda i, j: settle(some[i:j], near[i:j], found[i:j], least[i:j])
+        )
+        return torch.cat(list(parts))
 
-    row_bytes = 8 * min(n, COLUMNS) + 6 * d + 64 * fetch
-    return torch.cat(list(by_rows(len(rows), row_bytes, memory_mb, block)))
+    return torch.cat(list(by_rows(len(rows), search.row_bytes, memory_mb, block, search.block_mb)))
 
 
 def fixed_dots(unit: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
@@ -68,7 +68,8 @@ def fixed_dots(unit: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> t
     out = torch.empty(len(left), dtype=torch.int32, device=unit.device)
     if len(left):
         grid = (-(-len(left) // 32),)
-        kernels.fixed_dots[grid](unit, left, right, out, len(left), unit.shape[1], ONE, PAIRS=32, COLUMNS=64)
+        sizes = len(left), unit.shape[1]
+        kernels.launch(kernels.fixed_dots, grid, unit, left, right, out, *sizes, ONE, PAIRS=32, COLUMNS=64)
     return out
 
 
@@ -76,17 +77,35 @@ def ranked(rows: torch.Tensor, candidates: torch.Tensor, dots: torch.Tensor, k: 
     """The rows themselves, then the largest keys, (R, k) int64; a key is similarity above, negated index below."""
     key = (dots.long() << 32) | (LOW - candidates)
     key = key.masked_fill(candidates == rows[:, None], NOTHING)
-    itself = (1 << (SIMILARITY_BITS + 32)) | (LOW - rows[:, None])
-    return torch.cat((itself, key.topk(k - 1).values), 1)
+    return torch.cat((itself(rows)[:, None], key.topk(k - 1).values), 1)
 
 
-def search_again(unit: torch.Tensor, rows: torch.Tensor, least: torch.Tensor, k: int) -> torch.Tensor:
-    """As `ranked`, over every row whose float32 similarity can reach that of the keys `least` (R,)."""
-    floor = (least >> 32).double() / ONE - error_bound(unit.shape[1])
-    row, column = (products(unit[rows], unit) >= floor[:, None]).nonzero().T
-    key = torch.full((len(rows), len(unit)), NOTHING, device=unit.device)
-    key[row, column] = (fixed_dots(unit, rows[row], column).long() << 32) | (LOW - column)
-    key[torch.arange(len(rows), device=unit.device), rows] = torch.iinfo(torch.int64).max
-    best = key.topk(k).values
-    best[:, 0] = (1 << (SIMILARITY_BITS + 32)) | (LOW - rows)
-    return best
+def itself(rows: torch.Tensor) -> torch.Tensor:
+    """The key of each row's similarity with itself, (R,) int64."""
+    return (1 << (SIMILARITY_BITS + 32)) | (LOW - rows)
+
+
+def search_again(unit: torch.Tensor, rows: torch.Tensor, best: torch.Tensor, memory_mb: int) -> None:
+    """Fill `best` (N, k) for some rows from every row whose float32 similarity can reach the k-th best so far."""
+    n, d = unit.shape
+    k = best.shape[1]
+    keys = torch.zeros((n, d + PADDED), device=unit.device)
+    centre, _ = about(unit, unit.sum(0, dtype=torch.float64).div(n).float(), keys)
+    keys[:, d] = centre.shift
+    bound, base = single_bound(centre, d), centre.base
+
+    def block(first: int, last: int) -> None:
+        some = rows[first:last]
+        least = (best[some, -1] >> 32).double() / ONE - bound[some] - base[some]
+        row, column = (products(queries(keys, d, some), keys) >= least[:, None]).nonzero().T
+        row, column = (each[column != some[row]] for each in (row, column))
+        key = (fixed_dots(unit, some[row], column).long() << 32) | (LOW - column)
+        key, order = key.sort(descending=True)
+        row, order = row[order].sort(stable=True)
+        start = torch.searchsorted(row, torch.arange(last - first, device=row.device))
+        best[some] = torch.cat(
+            (itself(some)[:, None], key[order][start[:, None] + torch.arange(k - 1, device=row.device)]), 1
+        )
+
+    for _ in by_rows(len(rows), 96 * n, memory_mb, block):
+        pass

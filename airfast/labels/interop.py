@@ -112,46 +112,46 @@ def make_room(size: int, device: torch.device) -> None:
         release()
 
 
-def faiss_search(rows: torch.Tensor, memory_mb: int) -> Find:
-    """FAISS's exact search over (N, D) float16 or float32 rows, by inner product, on torch's current stream.
+def faiss_search(keys: torch.Tensor, memory_mb: int) -> Find:
+    """FAISS's exact search over (N, D) float32 keys, by inner product, on torch's current stream.
 
     Its temporary memory is bounded (by default it would take 1.5 GB) and nothing is pinned: no data comes from the
-    host. Returns find(which, fetch) as `Search` has it; fetch ≤ 2,048.
+    host. Halves are not for it: its float16 products bar tensor cores. Returns find(queries, fetch): similarity and
+    index of the `fetch` ≤ 2,048 keys nearest to (R, D) queries.
     """
     import faiss
     import faiss.contrib.torch_utils  # lets knn_gpu take tensors
 
     temporary = min(TEMPORARY_MB, max(16, memory_mb // 4)) << 20
-    make_room(2 * temporary, rows.device)
+    make_room(2 * temporary, keys.device)
     resources = faiss.StandardGpuResources()
     resources.setTempMemory(temporary)
     resources.setPinnedMemory(0)
 
-    def find(which: torch.Tensor, fetch: int) -> tuple[torch.Tensor, torch.Tensor]:
-        metric, device = faiss.METRIC_INNER_PRODUCT, rows.device.index or 0
+    def find(queries: torch.Tensor, fetch: int) -> tuple[torch.Tensor, torch.Tensor]:
+        metric, device = faiss.METRIC_INNER_PRODUCT, keys.device.index or 0
         with out_of_memory():
-            near, found = faiss.knn_gpu(resources, rows[which], rows, fetch, metric=metric, device=device)
+            near, found = faiss.knn_gpu(resources, queries, keys, fetch, metric=metric, device=device)
         return near, found
 
     return find
 
 
-def cuvs_search(rows: torch.Tensor) -> Find:
-    """cuVS's brute force over (N, D) float16 or float32 rows, by inner product; its index is a view of them."""
+def cuvs_search(keys: torch.Tensor) -> Find:
+    """cuVS's brute force over (N, D) float32 keys, by inner product; its index is a view of them."""
     from cuvs.common import Resources
     from cuvs.neighbors import brute_force
 
-    make_room(2 * TEMPORARY_MB << 20, rows.device)
+    make_room(2 * TEMPORARY_MB << 20, keys.device)
     resources = Resources()
-    with ordered(rows.device):
-        index = brute_force.build(rows, metric="inner_product", resources=resources)
+    with ordered(keys.device):
+        index = brute_force.build(keys, metric="inner_product", resources=resources)
         resources.sync()
 
-    def find(which: torch.Tensor, fetch: int) -> tuple[torch.Tensor, torch.Tensor]:
-        queries = rows[which]
-        near = torch.empty((len(which), fetch), device=rows.device)
-        found = torch.empty((len(which), fetch), dtype=torch.int64, device=rows.device)
-        with ordered(rows.device):
+    def find(queries: torch.Tensor, fetch: int) -> tuple[torch.Tensor, torch.Tensor]:
+        near = torch.empty((len(queries), fetch), device=keys.device)
+        found = torch.empty((len(queries), fetch), dtype=torch.int64, device=keys.device)
+        with ordered(keys.device):
             brute_force.search(index, queries, fetch, neighbors=found, distances=near, resources=resources)
             resources.sync()
         return near, found

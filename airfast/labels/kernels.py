@@ -1,15 +1,29 @@
 """The kernels of the CUDA backend, in Triton; with TRITON_INTERPRET=1 the same lines run on the CPU.
 
 Everything that is added up is an integer, so atomics may come in any order and the answer is the same bits.
+`launch` runs them.
 """
 
 # mypy: disable-error-code="no-untyped-def,untyped-decorator"
 
+from typing import Any
+
 import triton
 import triton.language as tl
 
+NOBODY = tl.constexpr(0x7FFFFFFF)  # above every index
 
-@triton.jit
+
+def launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **constants: Any) -> None:
+    """Run a kernel on a grid of programs, on the current device.
+
+    Products and sums stay apart: no bit depends on it (float32 products are exact in float64), but Triton warns at each
+    compilation that does not say so.
+    """
+    kernel[grid](*arguments, **constants, enable_fp_fusion=False)
+
+
+@triton.jit(do_not_specialize=["pairs"])
 def fixed_dots(unit, left, right, out, pairs, d, one, PAIRS: tl.constexpr, COLUMNS: tl.constexpr):
     """Inner products of pairs of rows in float64, on the fixed-point grid; twin of cpu_knn.fixed_dot."""
     pair = tl.program_id(0).to(tl.int64) * PAIRS + tl.arange(0, PAIRS)
@@ -26,7 +40,79 @@ def fixed_dots(unit, left, right, out, pairs, d, one, PAIRS: tl.constexpr, COLUM
     tl.store(out + pair, tl.floor(total * one + 0.5).to(tl.int32), mask=there)
 
 
+@triton.jit(do_not_specialize=["wanted", "n", "top", "begin"])
+def emit(
+    left,
+    right,
+    ids,
+    shift,
+    floor,
+    count,
+    near,
+    found,
+    wanted,
+    n,
+    d,
+    capacity,
+    top,
+    begin,
+    BOTH: tl.constexpr,
+    TILE: tl.constexpr,
+    DEPTH: tl.constexpr,
+    PANEL: tl.constexpr,
+):
+    """A tile of products of float16 rows, never written: what reaches the threshold of its row becomes a candidate.
+
+    left (wanted, d) and right (n, d) have whole tiles of rows, and d is a multiple of DEPTH. BOTH: left and right are
+    the same rows, and a tile above the diagonal serves its columns as well.
+    """
+    tile = top + tl.program_id(0) % PANEL
+    across = begin + tl.program_id(0) // PANEL
+    needed = tile * TILE < wanted
+    if BOTH:
+        needed &= across >= tile
+    i = tile * TILE + tl.arange(0, TILE)
+    j = across * TILE + tl.arange(0, TILE)
+    depth = tl.arange(0, DEPTH)
+    a = left + i.to(tl.int64)[:, None] * d + depth[None, :]
+    b = right + j.to(tl.int64)[None, :] * d + depth[:, None]
+    total = tl.zeros((TILE, TILE), tl.float32)
+    for start in range(0, tl.where(needed, d, 0), DEPTH):  # a loop of none, since no layout survives an early return
+        total = tl.dot(tl.load(a + start), tl.load(b + start), total)
+    # Nothing reaches infinity, and no comparison with nan holds: rows and columns that are not there drop out.
+    bar = tl.where(needed, tl.load(floor + i, mask=i < wanted, other=float("inf")), float("inf"))
+    more = tl.load(shift + j, mask=j < n, other=float("nan"))
+    keep(total, i, tl.load(ids + i, mask=i < wanted, other=0), bar, j, more, shift, count, near, found, capacity, 1)
+    if BOTH:
+        bar = tl.where(across > tile, tl.load(floor + j, mask=j < n, other=float("inf")), float("inf"))
+        more = tl.load(shift + i, mask=i < n, other=float("nan"))
+        keep(total, j, j, bar, i, more, shift, count, near, found, capacity, 0)
+
+
 @triton.jit
+def keep(total, owner, itself, bar, other, more, shift, count, near, found, capacity, AXIS: tl.constexpr):
+    """Append to the candidates of each owner the others whose product and `more` reach its bar, one a round.
+
+    total: (TILE, TILE) products; AXIS: where the others lie. `count` goes on where the buffer is full. Few tiles have
+    any candidate; scatters of a whole tile from the layout of a product spill or do not compile.
+    """
+    column = tl.expand_dims(other, 1 - AXIS)
+    reached = (total + tl.expand_dims(more, 1 - AXIS) >= tl.expand_dims(bar, AXIS)) & (
+        column != tl.expand_dims(itself, AXIS)
+    )
+    first = tl.min(tl.where(reached, column, NOBODY), AXIS)
+    while tl.min(first, 0) < NOBODY:
+        here = column == tl.expand_dims(first, AXIS)
+        value = tl.sum(tl.where(here, total, 0.0), AXIS) + tl.load(shift + first, mask=first < NOBODY, other=0.0)
+        at = tl.atomic_add(count + owner, 1, mask=first < NOBODY, sem="relaxed")
+        fits = (first < NOBODY) & (at < capacity)
+        place = owner.to(tl.int64) * capacity + at
+        tl.store(near + place, value, mask=fits)
+        tl.store(found + place, first, mask=fits)
+        first = tl.min(tl.where(reached & (column > tl.expand_dims(first, AXIS)), column, NOBODY), AXIS)
+
+
+@triton.jit(do_not_specialize=["n"])
 def reciprocal(index, flags, n, stride, k1, half, ROWS: tl.constexpr, K: tl.constexpr):
     """Some rows: bit 0 where the neighbour has the row among its k1, bit 1 where both are in each other's half set."""
     i = (tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS))[:, None]
@@ -42,7 +128,7 @@ def reciprocal(index, flags, n, stride, k1, half, ROWS: tl.constexpr, K: tl.cons
     tl.store(flags + i * k1 + a, full | (close * (a < half) * 2), mask=there)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first", "last"])
 def expand(index, flags, out, first, last, stride, k1, half, ROWS: tl.constexpr, K: tl.constexpr, H: tl.constexpr):
     """Some rows: their reciprocal sets, then the half sets that overlap them enough; -1 where there is nothing."""
     local = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
@@ -69,7 +155,7 @@ def expand(index, flags, out, first, last, stride, k1, half, ROWS: tl.constexpr,
         tl.store(row[:, None] + k1 + b * half + h[None, :], tl.where(taken, other, -1), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first", "n"])
 def query_expand(index, indptr, columns, weights, total, first, stride, n, BLOCK: tl.constexpr):
     """One row and one of its first k2 neighbours: add the neighbour's row of V to the row's dense total."""
     row = tl.program_id(0).to(tl.int64)
@@ -79,10 +165,10 @@ def query_expand(index, indptr, columns, weights, total, first, stride, n, BLOCK
         entry = start + tl.arange(0, BLOCK)
         column = tl.load(columns + entry, mask=entry < end, other=0)
         weight = tl.load(weights + entry, mask=entry < end, other=0)
-        tl.atomic_add(total + row * n + column, weight, mask=entry < end)
+        tl.atomic_add(total + row * n + column, weight, mask=entry < end, sem="relaxed")
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["entries", "end_entry", "first", "n"])
 def join(
     owner,
     columns,
@@ -113,4 +199,4 @@ def join(
         inside = there[:, None] & (item < end[:, None])
         other = tl.load(rows + item, mask=inside, other=0)
         shared = tl.minimum(weight[:, None], tl.load(row_weights + item, mask=inside, other=0))
-        tl.atomic_add(total + row[:, None] * n + other, shared, mask=inside)
+        tl.atomic_add(total + row[:, None] * n + other, shared, mask=inside, sem="relaxed")

@@ -48,14 +48,14 @@ def test_labels_are_the_same_bits_after_running_out_of_memory(metric, limit, mon
     whole = generate_labels(X, X[:, :6], metric=metric, eps=eps, **OPTIONS)
     failures = []
 
-    def scarce(n, row_bytes, memory_mb, work):
+    def scarce(n, row_bytes, memory_mb, work, *block_mb):
         def tight(first, last):
             if last - first > limit:
                 failures.append(last - first)
                 raise torch.OutOfMemoryError("injected")
             return work(first, last)
 
-        return by_rows(n, row_bytes, memory_mb, tight)
+        return by_rows(n, row_bytes, memory_mb, tight, *block_mb)
 
     for step in (cuda_knn, cuda_jaccard, cuda_near):
         monkeypatch.setattr(step, "by_rows", scarce)
