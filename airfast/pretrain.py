@@ -176,12 +176,17 @@ def epoch_batches(
 ) -> tuple[Tensor, ...]:
     """The clips in random order, in batches of one size of at most ``batch_size`` (B,).
 
-    One size pins the shapes of a step; at most one clip fewer than there are batches sits an epoch out.
+    One size pins the shapes of a step; at most one clip fewer than there are batches sits an epoch out. Where noise is
+    dropped the number of clips is another every epoch, and a new size would be a new capture: there every batch is
+    full, the last with clips of the first.
     """
     place = clips.frames.device
     eligible = torch.arange(len(clips), device=place)
     if labels is not None and config.cluster.outliers == "drop":
         eligible = eligible[labels.labels >= 0]
+        size = min(len(eligible), config.train.batch_size)
+        order = torch.randperm(len(eligible), generator=generator, device=place)
+        return torch.split(eligible[torch.cat([order, order[: -len(order) % size]])], size)
     steps = -(-len(eligible) // config.train.batch_size)
     size = len(eligible) // steps
     order = torch.randperm(len(eligible), generator=generator, device=place)[: steps * size]

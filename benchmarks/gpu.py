@@ -1,10 +1,12 @@
 """Everything a GPU is asked to prove, by one command that is meant to take less than eight minutes.
 
-    python -m benchmarks.gpu [--device cpu] [--out FOLDER]
+    python -m benchmarks.gpu [--data SET] [--dry] [--out FOLDER]
 
-Writes gpu.json and gpu.md after every record, so that a run cut short loses nothing. Each section has its share of the
-time and stops after the record that exceeds it; an error ends its section and is written down. --device cpu runs the
-same code on hardly any data, in Triton's interpreter; it measures nothing.
+SET is a prepared set (`airfast data prepare`, benchmarks/convert_bandai2.py) on whose features the label stage is
+measured beside synthetic ones; without it, on the embedded walkers. Writes gpu.json and gpu.md after every record, so
+that a run cut short loses nothing. Each section has its share of the time and stops after the record that exceeds it;
+an error ends its section and is written down. --dry walks through every measurement at toy size, on the CPU in Triton's
+interpreter where there is no GPU; it measures nothing.
 """
 
 import argparse
@@ -17,12 +19,13 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 SECONDS = 420  # of all sections together; libraries to import and kernels to compile come on top
-SHARES = {"parity": 0.2, "copies": 0.08, "epoch": 0.17, "dbscan": 0.1, "stage": 0.45}
+SHARES = {"parity": 0.15, "copies": 0.08, "epoch": 0.12, "dbscan": 0.1, "real": 0.15, "stage": 0.4}
 
 
-def sections(device, dry):
+def sections(device, dry, data=None):
     """Each section's name and what begins its stream of records."""
     from airfast.bench import gpu
+    from airfast.data.source import open_motion
 
     scale = gpu.DRY if dry else gpu.FULL
     return {
@@ -30,6 +33,7 @@ def sections(device, dry):
         "copies": lambda: gpu.copies(scale, device),
         "epoch": lambda: gpu.epoch(scale, device),
         "dbscan": lambda: gpu.dbscan(scale, device),
+        "real": lambda: gpu.real_stage(scale, open_motion(data), device),
         "stage": lambda: gpu.stage(scale, device),
     }
 
@@ -47,18 +51,18 @@ def reference_sets(dry):
     return FEATURES | field
 
 
-def run(device_name, out):
+def run(dry, out, data=None):
     """All sections; returns what the JSON holds."""
     import torch
 
     from airfast.bench import gpu
     from airfast.device import pick_device
 
-    device, dry = pick_device(device_name), device_name == "cpu"
+    device = pick_device("auto" if dry else "cuda")
     started = time.perf_counter()
     report = {"machine": gpu.describe(device), "seconds": 0.0, "stopped": {}}
     out.mkdir(parents=True, exist_ok=True)
-    for name, begin in sections(device, dry).items():
+    for name, begin in sections(device, dry, data).items():
         report[name] = []
         begun, share = time.perf_counter(), SHARES[name] * SECONDS
         try:
@@ -87,17 +91,20 @@ def write(report, out):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
+    parser.add_argument("--data", type=Path, help="a prepared set; the embedded walkers if none")
+    parser.add_argument("--dry", action="store_true", help="at toy size, without a GPU if there is none")
     parser.add_argument("--out", type=Path, help="benchmarks/results; a temporary place has to be named for a dry run")
     given = parser.parse_args()
-    if given.device == "cpu":
+    if given.dry and given.out is None:
+        parser.error("--dry measures nothing: name a folder with --out")
+    import torch
+
+    if given.dry and not torch.cuda.is_available():
         os.environ.setdefault("TRITON_INTERPRET", "1")  # before Triton is imported
-        if given.out is None:
-            parser.error("--device cpu measures nothing: name a folder with --out")
     from airfast.errors import InputError
 
     try:
-        found = run(given.device, given.out or RESULTS)
+        found = run(given.dry, given.out or RESULTS, given.data)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

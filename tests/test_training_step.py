@@ -199,6 +199,7 @@ def test_a_graph_gives_what_plain_steps_give(begun):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 def test_a_captured_epoch_waits_for_the_device_once(begun):
     step = begun("train.batch_size=8", device="cuda")
     labels = labelled(step, 4)

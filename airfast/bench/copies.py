@@ -84,7 +84,7 @@ def record(work: Callable[[], Any]) -> Trace:
     activities = [kind.CUDA if torch.cuda.is_available() else kind.CPU]
     work()
     _wait()
-    with torch.profiler.profile(activities=activities) as profile:
+    with torch.profiler.profile(activities=activities, acc_events=True) as profile:
         work()
         _wait()
     with tempfile.TemporaryDirectory() as folder:

@@ -16,16 +16,20 @@ from airfast.amdl import discrete_labels
 from airfast.bench import label_baselines
 from airfast.bench.copies import faults, growth_faults, record
 from airfast.bench.machine import machine
+from airfast.bench.real_features import features as real_features
+from airfast.bench.real_features import trained
 from airfast.config import load_config
 from airfast.data.dataset import DeviceClips
+from airfast.data.motion import MotionSet
 from airfast.data.synthetic import synthetic_walkers
 from airfast.device import Stopwatch
 from airfast.labels import LabelSet, generate_labels, interop
 from airfast.labels.backend import Edges
 from airfast.labels.cuda import CudaBackend
 from airfast.labels.cuda_blocks import by_rows
-from airfast.labels.cuda_candidates import finder
+from airfast.labels.cuda_candidates import finder, searches
 from airfast.labels.cuda_dbscan import graph_clusters
+from airfast.labels.cuda_knn import attempt
 from airfast.labels.features import unit_rows
 from airfast.pretrain import all_features, begin, train_epoch
 from airfast.training_step import TrainingStep
@@ -48,6 +52,7 @@ class Scale:
     epoch: tuple[str, ...]  # overrides of its configuration
     preset: str = "paper"
     repeats: int = 3  # after a run to warm up
+    windows: tuple[tuple[int, bool], ...] = ()  # of real motion: how many, and whether features of parts stand beside
 
 
 FULL = Scale(
@@ -56,6 +61,7 @@ FULL = Scale(
     copies=4_096,
     clips=8_260,
     epoch=("split.kind=none",),
+    windows=((8_260, False), (8_260, True), (30_000, True), (100_000, False)),
 )
 DRY = Scale(
     sizes=((20, 8),),
@@ -65,6 +71,7 @@ DRY = Scale(
     epoch=("split.kind=none", "model.hidden=16", "model.projection=16", "inputs.frames=16", "cluster.k1=8"),
     preset="demo",
     repeats=0,
+    windows=((20, False), (20, True)),
 )
 
 
@@ -109,28 +116,41 @@ def parity(sets: dict[str, Callable[[], NDArray[np.float32]]], device: torch.dev
 
 
 def stage(scale: Scale, device: torch.device) -> Iterator[Record]:
-    """For each size: exact kNN alone, then the whole stage by step; by every library, by one if N is large."""
+    """For each size: exact kNN alone, then the whole stage by step, float16 first and by every library in float32."""
     for n, d in scale.sizes:
-        case = {"n": n, "d": d}
-        x = features(n, d, device)
-        used = sources() if n <= EVERY_LIBRARY else sources()[:1]
-        alone = {source: _median(partial(_search, x, source), device, scale.repeats)[0] for source in used}
-        yield case | {"way": "exact kNN alone, float32", "seconds": alone}
-        first: torch.Tensor | None = None
-        for source, half in product(used, (False, True)):
-            measured, labels = _stage(x, CudaBackend(device, source, _best()[1], half), scale.repeats)
-            first = labels if first is None else first
-            yield (
-                case
-                | {"way": "label stage", "search": source, "half": half}
-                | measured
-                | {
-                    "over_knn": measured["total"] / min(alone.values()),
-                    "same_labels": torch.equal(labels, first),
-                }
-            )
-        if n <= scale.field:
-            yield case | {"way": "the field's"} | _field(x)
+        yield from _ways(features(n, d, device), "synthetic", scale, device)
+
+
+def real_stage(scale: Scale, motion: MotionSet, device: torch.device) -> Iterator[Record]:
+    """As `stage`, on features of windows of real motion."""
+    method, clips = trained(motion, scale.preset, scale.epoch, device)
+    for n, concat in scale.windows:
+        yield from _ways(real_features(method, clips, n, concat), "real", scale, device)
+
+
+def _ways(x: torch.Tensor, kind: str, scale: Scale, device: torch.device) -> Iterator[Record]:
+    n, d = x.shape
+    case = {"kind": kind, "n": n, "d": d}
+    used = sources() if n <= EVERY_LIBRARY else sources()[:1]
+    alone = {source: _median(partial(_search, x, source), device, scale.repeats)[0] for source in used}
+    yield case | {"way": "exact kNN alone, float32", "seconds": alone}
+    first: torch.Tensor | None = None
+    singles = [(source, False) for source in used] if n <= EVERY_LIBRARY else []
+    for source, half in [(used[0], True), *singles]:
+        measured, labels = _stage(x, CudaBackend(device, source, _best()[1], half), scale.repeats)
+        first = labels if first is None else first
+        yield (
+            case
+            | {"way": "label stage", "search": source, "half": half}
+            | measured
+            | {
+                "over_knn": measured["total"] / min(alone.values()),
+                "in_doubt": _in_doubt(x, source, half),
+                "same_labels": torch.equal(labels, first),
+            }
+        )
+    if n <= scale.field:
+        yield case | {"way": "the field's"} | _field(x)
 
 
 def dbscan(scale: Scale, device: torch.device) -> Iterator[Record]:
@@ -228,13 +248,20 @@ def _pairs(unit: torch.Tensor, device: torch.device) -> list[Edges]:
 
 def _search(x: torch.Tensor, source: str) -> None:
     """The search of one library alone: the nearest k1 rows of every row, in float32."""
-    rows, k = torch.arange(len(x), device=x.device), min(OPTIONS["k1"], len(x))
-    find = finder(source, x, MEMORY_MB)
+    k, find = min(OPTIONS["k1"], len(x)), finder(source, x, MEMORY_MB)
     if source == "torch":
-        for _ in by_rows(len(x), 8 * min(len(x), 1 << 16), MEMORY_MB, lambda i, j: find(rows[i:j], k)):
+        for _ in by_rows(len(x), 8 * min(len(x), 1 << 16), MEMORY_MB, lambda i, j: find(x[i:j], k)):
             pass
     else:
-        find(rows, k)
+        find(x, k)
+
+
+def _in_doubt(x: torch.Tensor, source: str, half: bool) -> int:
+    """Rows that the first search leaves in doubt."""
+    unit, k = unit_rows(x, "features"), min(OPTIONS["k1"], len(x))
+    search = next(searches(source, unit, k, half, MEMORY_MB))
+    best = torch.empty((len(x), k), dtype=torch.int64, device=x.device)
+    return int((~attempt(unit, torch.arange(len(x), device=x.device), search, best, MEMORY_MB)).sum())
 
 
 def _field(x: torch.Tensor) -> Record:

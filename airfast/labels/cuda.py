@@ -1,6 +1,7 @@
 """The label stage on a CUDA device: FAISS, cuVS or torch for the search, Triton for the sets, cuML or torch for DBSCAN.
 
-Nothing leaves the device but sizes. With TRITON_INTERPRET=1 every line also runs on CPU tensors, which is how the
+Nothing leaves the device but sizes. Triton, cuVS and cuML work on the current device, which is made that of the
+features. With TRITON_INTERPRET=1 every line also runs on CPU tensors, which is how the
 tests of a machine without a GPU reach it. CPU twin: cpu.py.
 """
 
@@ -16,8 +17,8 @@ from airfast.labels.backend import Clusters, Edges, Encoding, Neighbours
 class CudaBackend:
     """Implements `Backend` for tensors on a CUDA device; twin of `CpuBackend`.
 
-    search: faiss, cuvs or torch finds the candidates of the exact search. half: in float16 on tensor cores first; the
-    answer is the same. dbscan: auto, cuml or graph.
+    half: candidates of the exact search from float16 on tensor cores first. search: faiss, cuvs or torch finds those of
+    the rows that float16 leaves in doubt, or of all. The answer is the same. dbscan: auto, cuml or graph.
     """
 
     name = "cuda"
@@ -30,11 +31,13 @@ class CudaBackend:
         """Candidates, measured again on the fixed-point grid; rows that are not certain are searched again."""
         if method != "exact":
             raise InputError(f"knn {method}: the cuda backend searches exactly; expected exact")
-        return cuda_knn.exact_knn(unit, k, self.search, self.half, memory_mb)
+        with torch.cuda.device_of(unit):
+            return cuda_knn.exact_knn(unit, k, self.search, self.half, memory_mb)
 
     def encode(self, unit: torch.Tensor, neighbours: Neighbours, k1: int, k2: int, memory_mb: int) -> Encoding:
         """Reciprocal sets and their expansion by kernels, weights by torch, query expansion by dense blocks."""
-        return cuda_jaccard.encode(unit, neighbours.index.contiguous(), k1, k2, memory_mb)
+        with torch.cuda.device_of(unit):
+            return cuda_jaccard.encode(unit, neighbours.index.contiguous(), k1, k2, memory_mb)
 
     def edges(self, encoding: Encoding, eps: float, memory_mb: int) -> Iterator[Edges]:
         """The join over inverted lists, of which only pairs within eps are kept."""
@@ -46,7 +49,10 @@ class CudaBackend:
 
     def cluster(self, edges: Iterable[Edges], n: int, min_samples: int) -> Clusters:
         """cuML's components or those of the edge graph; identical labels."""
-        return cuda_dbscan.cluster(edges, n, min_samples, self.dbscan, self.device)
+        with torch.cuda.device_of(
+            torch.empty(0, device=self.device)
+        ):  # for the blocks of edges, too, that are made here
+            return cuda_dbscan.cluster(edges, n, min_samples, self.dbscan, self.device)
 
     def agree(self, first: Neighbours, second: Neighbours, k: int) -> torch.Tensor:
         """Eq. 1 by comparing every pair of the two lists."""

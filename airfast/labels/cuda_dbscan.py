@@ -41,8 +41,11 @@ def graph_clusters(edges: Iterable[Edges], n: int, min_samples: int, device: tor
 
 def cuml_clusters(edges: Iterable[Edges], n: int, min_samples: int, device: torch.device) -> Clusters:
     """The pairs scattered into a dense matrix of 0 (within eps) and 1 (beyond) for cuML."""
+    try:
+        apart = torch.ones((n, n), device=device).fill_diagonal_(0)
+    except torch.OutOfMemoryError:  # what was free a moment ago is not: the pairs alone are enough
+        return graph_clusters(edges, n, min_samples, device)
     seen = _Seen(n, min_samples, device)
-    apart = torch.ones((n, n), device=device).fill_diagonal_(0)
     for block in edges:
         row, col = block.row.long(), block.col.long()
         apart[row, col] = 0

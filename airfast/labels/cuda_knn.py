@@ -29,7 +29,7 @@ def exact_knn(unit: torch.Tensor, k: int, source: str, half: bool, memory_mb: in
     best = torch.empty((n, k), dtype=torch.int64, device=unit.device)
     doubtful = torch.arange(n, device=unit.device)
     for search in searches(source, unit, k, half, memory_mb):
-        certain = _attempt(unit, doubtful, search, best, memory_mb)
+        certain = attempt(unit, doubtful, search, best, memory_mb)
         doubtful = doubtful[~certain]
         if not len(doubtful):
             break
@@ -38,9 +38,7 @@ def exact_knn(unit: torch.Tensor, k: int, source: str, half: bool, memory_mb: in
     return Neighbours((LOW - (best & 0xFFFFFFFF)).int(), (best >> 32).int())
 
 
-def _attempt(
-    unit: torch.Tensor, rows: torch.Tensor, search: Search, best: torch.Tensor, memory_mb: int
-) -> torch.Tensor:
+def attempt(unit: torch.Tensor, rows: torch.Tensor, search: Search, best: torch.Tensor, memory_mb: int) -> torch.Tensor:
     """Fill `best` for some rows from the candidates of a search; says which of the rows are certain, (R,) bool."""
     k = best.shape[1]
 

@@ -128,10 +128,17 @@ def faiss_search(keys: torch.Tensor, memory_mb: int) -> Find:
     resources.setTempMemory(temporary)
     resources.setPinnedMemory(0)
 
+    # Its tiles are as wide as the keys and not bounded by the temporary memory; two of float32 are in use at a time.
+    rows = max(64, temporary // (8 * len(keys)))
+
     def find(queries: torch.Tensor, fetch: int) -> tuple[torch.Tensor, torch.Tensor]:
         metric, device = faiss.METRIC_INNER_PRODUCT, keys.device.index or 0
         with out_of_memory():
-            near, found = faiss.knn_gpu(resources, queries, keys, fetch, metric=metric, device=device)
+            parts = [
+                faiss.knn_gpu(resources, some, keys, fetch, metric=metric, device=device)
+                for some in queries.split(rows)
+            ]
+        near, found = (torch.cat(part) for part in zip(*parts, strict=True))
         return near, found
 
     return find
@@ -201,8 +208,10 @@ def cuml_in_space(rows: torch.Tensor, min_samples: int) -> tuple[torch.Tensor, t
         calc_core_sample_indices=True,
         output_type="cupy",
     )
+    import cupy
+
     with ordered(rows.device):
-        scan.fit(rows, out_dtype="int32")
+        scan.fit(cupy.from_dlpack(rows), out_dtype="int32")  # of a tensor cuML would make float32
     return _taken(scan.labels_).long(), _taken(scan.core_sample_indices_).long()
 
 

@@ -24,12 +24,16 @@ CUDA = torch.device("cuda")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the kernels are compiled for the device here")
 def test_the_whole_bench_runs_dry(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))
-    report = command.run("cpu", tmp_path)
+    report = command.run(True, tmp_path)
     assert json.loads((tmp_path / "gpu.json").read_text()) == report
     assert report["stopped"] == {}
     assert all(record["different_labels"] == record["different_core"] == 0 for record in report["parity"])
     assert {record["way"] for record in report["stage"]} == {"exact kNN alone, float32", "label stage", "the field's"}
-    assert all(record.get("same_labels", True) for record in report["stage"])
+    assert [(r["kind"], r["n"], r["d"]) for r in report["real"] if r["way"] == "the field's"] == [
+        ("real", 20, 32),
+        ("real", 20, 96),  # two tokens of 16 for X, and beside it those of its parts
+    ]
+    assert all(record.get("same_labels", True) for record in report["stage"] + report["real"])
     assert all(record["faults"] for record in report["copies"])  # nothing was recorded, which proves nothing
     said = (tmp_path / "gpu.md").read_text()
     assert "Parity with the CPU: 2 runs over 1 sets, 0 with other labels." in said
@@ -40,8 +44,8 @@ def test_a_section_that_fails_is_written_down_and_the_others_run(tmp_path, monke
     def broken():
         raise RuntimeError("no such kernel\nmore")
 
-    monkeypatch.setattr(command, "sections", lambda device, dry: {"dbscan": broken, "epoch": lambda: iter([])})
-    report = command.run("cpu", tmp_path)
+    monkeypatch.setattr(command, "sections", lambda *_: {"dbscan": broken, "epoch": lambda: iter([])})
+    report = command.run(True, tmp_path)
     assert report["stopped"] == {"dbscan": "RuntimeError: no such kernel"}
     assert "**dbscan**: RuntimeError: no such kernel." in (tmp_path / "gpu.md").read_text()
 
@@ -49,8 +53,8 @@ def test_a_section_that_fails_is_written_down_and_the_others_run(tmp_path, monke
 def test_a_section_stops_when_its_time_is_up(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "SECONDS", 0)
     endless = lambda: iter([{"n": 1, "d": 1, "pairs": 0, "seconds": {"graph": 0.0}}] * 5)  # noqa: E731
-    monkeypatch.setattr(command, "sections", lambda device, dry: {"dbscan": endless})
-    report = command.run("cpu", tmp_path)
+    monkeypatch.setattr(command, "sections", lambda *_: {"dbscan": endless})
+    report = command.run(True, tmp_path)
     assert len(report["dbscan"]) == 1
     assert report["stopped"]["dbscan"].startswith("stopped after")
 
@@ -59,13 +63,21 @@ def test_targets_are_checked_against_what_was_measured():
     """Limits are those of the targets that benchmarks/report_gpu.py lists."""
 
     def stage(n, d, total, over, half=False):
-        case = {"way": "label stage", "n": n, "d": d, "total": total, "over_knn": over, "half": half}
-        return case | {"peak_gb": 20.0, "steps": {}, "search": "torch", "same_labels": True}
+        case = {
+            "kind": "synthetic",
+            "way": "label stage",
+            "n": n,
+            "d": d,
+            "total": total,
+            "over_knn": over,
+            "half": half,
+        }
+        return case | {"peak_gb": 20.0, "steps": {}, "search": "torch", "in_doubt": 0, "same_labels": True}
 
     records = [
         stage(8_260, 2_048, 0.012, 3.0),
         stage(8_260, 2_048, 0.020, 3.0, half=True),
-        {"way": "the field's", "n": 8_260, "d": 2_048, "total": 2.0, "steps": {}},
+        {"kind": "synthetic", "way": "the field's", "n": 8_260, "d": 2_048, "total": 2.0, "steps": {}},
         stage(100_000, 2_048, 1.0, 1.1),
         stage(100_000, 2_048, 1.0, 1.05, half=True),
         stage(1_000_000, 256, 70.0, 1.15),

@@ -142,8 +142,8 @@ def test_the_bound_holds_for_every_pair_and_shrinks_with_the_spread(name, half):
 @pytest.mark.parametrize("half", [True, False])
 def test_features_that_share_a_direction_are_told_apart_at_once(half, monkeypatch):
     rows, tried = unit_rows(torch.as_tensor(collapsed()), "features").to(DEVICE), []
-    real = cuda_knn._attempt
-    monkeypatch.setattr(cuda_knn, "_attempt", lambda *a: tried.append(real(*a)) or tried[-1])
+    real = cuda_knn.attempt
+    monkeypatch.setattr(cuda_knn, "attempt", lambda *a: tried.append(real(*a)) or tried[-1])
     monkeypatch.setattr(cuda_candidates, "TILE", 64)
     expect(cuda_knn.exact_knn(rows, 6, "torch", half, 100), rows, 6)
     assert len(tried) == 1

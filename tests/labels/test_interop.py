@@ -86,7 +86,7 @@ def test_other_errors_stay_what_they_are():
 
 
 def test_faiss_is_called_as_its_torch_bridge_has_it(monkeypatch):
-    told = {}
+    told, calls = {}, []
 
     class Resources:
         def setTempMemory(self, size):
@@ -98,6 +98,7 @@ def test_faiss_is_called_as_its_torch_bridge_has_it(monkeypatch):
     def knn_gpu(res, xq, xb, k, D=None, I=None, metric=1, device=-1, use_cuvs=False):  # noqa: E741
         assert metric == 0
         assert xq.is_contiguous()
+        calls.append(len(xq))
         return (xq @ xb.T).topk(k)
 
     faiss = module(monkeypatch, "faiss", METRIC_INNER_PRODUCT=0, StandardGpuResources=Resources, knn_gpu=knn_gpu)
@@ -105,10 +106,13 @@ def test_faiss_is_called_as_its_torch_bridge_has_it(monkeypatch):
         module(monkeypatch, name)
     faiss.contrib = sys.modules["faiss.contrib"]
     rows = torch.eye(5)
-    near, found = interop.faiss_search(rows, 1000)(torch.tensor([3, 1]), 1)
+    near, found = interop.faiss_search(rows, 1000)(rows[[3, 1]], 1)
     assert found.flatten().tolist() == [3, 1]
     assert near.flatten().tolist() == [1, 1]
     assert told == {"temporary": 250 << 20, "pinned": 0}
+    # 16 MB of temporary memory hold two tiles of 64 queries and 16,384 keys in float32: more queries are cut up
+    interop.faiss_search(torch.ones(16_384, 1), 1)(torch.ones(150, 1), 1)
+    assert calls == [2, 128, 22]
 
 
 def test_cuvs_is_called_as_its_wheel_has_it(monkeypatch):
@@ -136,7 +140,7 @@ def test_cuvs_is_called_as_its_wheel_has_it(monkeypatch):
     module(monkeypatch, "cuvs.common", Resources=Resources)
     brute_force = module(monkeypatch, "cuvs.neighbors.brute_force", build=build, search=search)
     module(monkeypatch, "cuvs.neighbors", brute_force=brute_force)
-    near, found = interop.cuvs_search(torch.eye(5))(torch.tensor([3, 1]), 1)
+    near, found = interop.cuvs_search(torch.eye(5))(torch.eye(5)[[3, 1]], 1)
     assert found.flatten().tolist() == [3, 1]
     assert near.dtype == torch.float32
     assert order == ["build", "sync", "search", "sync"]
@@ -164,6 +168,9 @@ def test_cuml_is_called_as_its_wheel_has_it(monkeypatch):
             self.real = Real(eps=eps, min_samples=min_samples, metric=metric)
 
         def fit(self, X, y=None, sample_weight=None, *, out_dtype="int32"):
+            if self.wants_core:
+                X, by = X
+                assert by == "cupy"  # of a tensor cuML keeps a float32 copy of the core points
             self.real.fit(X.numpy())
             self.labels_ = torch.from_numpy(self.real.labels_.astype(out_dtype))
             core = torch.from_numpy(self.real.core_sample_indices_.astype(out_dtype))
@@ -172,6 +179,7 @@ def test_cuml_is_called_as_its_wheel_has_it(monkeypatch):
 
     module(monkeypatch, "cuml")
     module(monkeypatch, "cuml.cluster", DBSCAN=DBSCAN)
+    module(monkeypatch, "cupy", from_dlpack=lambda tensor: (tensor, "cupy"))
     apart = torch.tensor([[0.0, 0, 1], [0, 0, 1], [1, 1, 0]])
     assert interop.cuml_components(apart, 2).tolist() == [0, 0, -1]
     labels, core = interop.cuml_in_space(torch.tensor([[0.0], [1.0], [3.0]], dtype=torch.float64), 2)

@@ -3,6 +3,8 @@
 Same assertions as for the CPU backend; and the two backends give the same bits.
 """
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,7 @@ from tests.reference import labels as reference
 
 pytest.importorskip("triton", reason="Triton is not installed (pip install triton)")
 
+from airfast.labels import kernels
 from airfast.labels.cuda import CudaBackend
 
 SMALL = {  # an interpreted program takes milliseconds: a few dozen rows
@@ -102,6 +105,31 @@ def test_cluster_equals_scikit_learn_on_graphs_full_of_border_points(seed):
     clusters = CudaBackend(DEVICE).cluster(blocks, n, min_samples)
     np.testing.assert_array_equal(clusters.labels.cpu(), expected.labels_)
     np.testing.assert_array_equal(clusters.core.nonzero().flatten().cpu(), expected.core_sample_indices_)
+
+
+@pytest.mark.usefixtures("on_cuda")
+def test_every_kernel_runs_while_the_device_of_the_features_is_the_current_one(monkeypatch):
+    """Triton launches on the current device, whichever the tensors are on; a machine of one device cannot tell."""
+    guards, launched = [], []
+
+    @contextmanager
+    def device_of(tensor):
+        guards.append(tensor.device)
+        yield
+        guards.pop()
+
+    def launch(kernel, *arguments, real=kernels.launch, **constants):
+        assert guards == [DEVICE]
+        launched.append(kernel)
+        real(kernel, *arguments, **constants)
+
+    monkeypatch.setattr(torch.cuda, "device_of", device_of)
+    monkeypatch.setattr(kernels, "launch", launch)
+    x = SMALL["clustered"]()
+    generate_labels(x, x[:, :6], k1=7, k2=3, agreement_k=5)
+    assert set(launched) == {
+        kernels.emit, kernels.fixed_dots, kernels.reciprocal, kernels.expand, kernels.query_expand, kernels.join
+    }  # fmt: skip
 
 
 @pytest.mark.usefixtures("on_cuda")
