@@ -187,6 +187,23 @@ def test_bf16_is_the_same_step_in_less_precision(begun):
     assert half["loss"] == pytest.approx(full["loss"], rel=0.05)  # bf16 keeps 8 bits: 0.4 % a product
 
 
+def test_dropped_noise_does_not_change_the_size_of_a_batch(begun):
+    """Another number of clips every epoch, one recording: every batch is full, with clips of the first at the end."""
+    step = begun("train.batch_size=16", "cluster.outliers=drop")
+    step.recorder = Recorder()
+    for noise in (0, 5, 11, 19):
+        labels = labelled(step, 4)
+        labels.labels[:noise] = -1
+        batches = pretraining.epoch_batches(step.state.method.config, step.clips, labels, step.state.generator)
+        assert [len(batch) for batch in batches] == [16] * -(-(60 - noise) // 16)
+        times = torch.bincount(torch.cat(batches), minlength=60)
+        assert times[:noise].sum() == 0
+        assert set(times[noise:].tolist()) <= {1, 2}
+        for batch in batches:
+            step(batch, labels.of(batch))
+    assert step.recorder.captures == 1
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_graph_gives_what_plain_steps_give(begun):

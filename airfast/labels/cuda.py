@@ -31,13 +31,13 @@ class CudaBackend:
         """Candidates, measured again on the fixed-point grid; rows that are not certain are searched again."""
         if method != "exact":
             raise InputError(f"knn {method}: the cuda backend searches exactly; expected exact")
-        with torch.cuda.device_of(unit):
+        with torch.cuda.device_of(unit):  # type: ignore[no-untyped-call]
             return cuda_knn.exact_knn(unit, k, self.search, self.half, memory_mb)
 
     def encode(self, unit: torch.Tensor, neighbours: Neighbours, k1: int, k2: int, memory_mb: int) -> Encoding:
         """Reciprocal sets and their expansion by kernels, weights by torch, query expansion by dense blocks."""
-        with torch.cuda.device_of(unit):
-            return cuda_jaccard.encode(unit, neighbours.index.contiguous(), k1, k2, memory_mb)
+        with torch.cuda.device_of(unit):  # type: ignore[no-untyped-call]
+            return cuda_jaccard.encode(unit, neighbours, k1, k2, memory_mb)
 
     def edges(self, encoding: Encoding, eps: float, memory_mb: int) -> Iterator[Edges]:
         """The join over inverted lists, of which only pairs within eps are kept."""

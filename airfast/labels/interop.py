@@ -136,7 +136,7 @@ def faiss_search(keys: torch.Tensor, memory_mb: int) -> Find:
         with out_of_memory():
             parts = [
                 faiss.knn_gpu(resources, some, keys, fetch, metric=metric, device=device)
-                for some in queries.split(rows)
+                for some in torch.split(queries, rows)
             ]
         near, found = (torch.cat(part) for part in zip(*parts, strict=True))
         return near, found

@@ -128,12 +128,18 @@ def reciprocal(index, flags, n, stride, k1, half, ROWS: tl.constexpr, K: tl.cons
     tl.store(flags + i * k1 + a, full | (close * (a < half) * 2), mask=there)
 
 
-@triton.jit(do_not_specialize=["first", "last"])
-def expand(index, flags, out, first, last, stride, k1, half, ROWS: tl.constexpr, K: tl.constexpr, H: tl.constexpr):
-    """Some rows: their reciprocal sets, then the half sets that overlap them enough; -1 where there is nothing."""
+@triton.jit(do_not_specialize=["first", "last", "n"])
+def expand(
+    index, flags, marks, out, first, last, stride, n, k1, half, ROWS: tl.constexpr, K: tl.constexpr, H: tl.constexpr
+):
+    """Some rows: their reciprocal sets, then the half sets that overlap them enough; -1 where there is nothing new.
+
+    marks: (rows, n) int32 zeros; who finds a member first marks it, and the caller wipes the marks away.
+    """
     local = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     i = first + local
     row = out + local * (k1 + k1 * half)
+    mark = marks + local * n
     here = i < last
     a = tl.arange(0, K)
     h = tl.arange(0, H)
@@ -141,7 +147,8 @@ def expand(index, flags, out, first, last, stride, k1, half, ROWS: tl.constexpr,
     own = tl.load(flags + i[:, None] * k1 + a[None, :], mask=some, other=0) & 1
     neighbour = tl.load(index + i[:, None] * stride + a[None, :], mask=some, other=-1)
     member = tl.where(own > 0, neighbour, -1)
-    tl.store(row[:, None] + a[None, :], member, mask=some)
+    met = tl.atomic_xchg(mark[:, None] + member, 1, mask=some & (member >= 0), sem="relaxed")
+    tl.store(row[:, None] + a[None, :], tl.where(met > 0, -1, member), mask=some)
     inside = here[:, None] & (h < half)[None, :]
     for b in range(k1):
         q = tl.load(index + i * stride + b, mask=here, other=0).to(tl.int64)
@@ -152,23 +159,47 @@ def expand(index, flags, out, first, last, stride, k1, half, ROWS: tl.constexpr,
         common = tl.sum(tl.where(close, shared, 0), 1)
         size = tl.sum(close.to(tl.int32), 1)
         taken = close & ((mine > 0) & (3 * common > 2 * size))[:, None]
-        tl.store(row[:, None] + k1 + b * half + h[None, :], tl.where(taken, other, -1), mask=inside)
+        known = tl.atomic_xchg(mark[:, None] + other, 1, mask=taken, sem="relaxed")
+        fresh = taken & (known == 0)
+        tl.store(row[:, None] + k1 + b * half + h[None, :], tl.where(fresh, other, -1), mask=inside)
 
 
-@triton.jit(do_not_specialize=["first", "n"])
-def query_expand(index, indptr, columns, weights, total, first, stride, n, BLOCK: tl.constexpr):
-    """One row and one of its first k2 neighbours: add the neighbour's row of V to the row's dense total."""
+@triton.jit(do_not_specialize=["first", "n", "least"])
+def query_expand(
+    index,
+    indptr,
+    columns,
+    weights,
+    total,
+    cursor,
+    column_out,
+    weight_out,
+    first,
+    stride,
+    n,
+    least,
+    TAKE: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """One row and one of its first k2 neighbours: add the neighbour's row of V to the row's totals, or take them."""
     row = tl.program_id(0).to(tl.int64)
     q = tl.load(index + (first + row) * stride + tl.program_id(1)).to(tl.int64)
     end = tl.load(indptr + q + 1)
     for start in range(tl.load(indptr + q), end, BLOCK):
         entry = start + tl.arange(0, BLOCK)
-        column = tl.load(columns + entry, mask=entry < end, other=0)
-        weight = tl.load(weights + entry, mask=entry < end, other=0)
-        tl.atomic_add(total + row * n + column, weight, mask=entry < end, sem="relaxed")
+        inside = entry < end
+        column = tl.load(columns + entry, mask=inside, other=0)
+        owner = row + column * 0
+        cell = total + row * n + column
+        if TAKE:
+            take(cell, owner, column, inside, least, cursor, column_out, weight_out)
+        else:
+            weight = tl.load(weights + entry, mask=inside, other=0)
+            reached = add(cell, weight, inside, least)
+            tl.atomic_add(cursor + row, tl.sum(reached.to(tl.int64), 0), sem="relaxed")
 
 
-@triton.jit(do_not_specialize=["entries", "end_entry", "first", "n"])
+@triton.jit(do_not_specialize=["entries", "end_entry", "first", "n", "least"])
 def join(
     owner,
     columns,
@@ -178,14 +209,19 @@ def join(
     rows,
     row_weights,
     total,
+    cursor,
+    column_out,
+    weight_out,
     entries,
     end_entry,
     first,
     n,
+    least,
+    TAKE: tl.constexpr,
     LISTS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Some entries of V: add min(V_i, V_j) to the dense total of row i for every later row j in the column's list."""
+    """Some entries of V: min(V_i, V_j) for every later row j in the column's list to the totals of i, or take them."""
     entry = entries + tl.program_id(0).to(tl.int64) * LISTS + tl.arange(0, LISTS)
     there = entry < end_entry
     row = tl.load(owner + entry, mask=there, other=0).to(tl.int64) - first
@@ -198,5 +234,27 @@ def join(
         item = at[:, None] + shift + tl.arange(0, BLOCK)[None, :]
         inside = there[:, None] & (item < end[:, None])
         other = tl.load(rows + item, mask=inside, other=0)
-        shared = tl.minimum(weight[:, None], tl.load(row_weights + item, mask=inside, other=0))
-        tl.atomic_add(total + row[:, None] * n + other, shared, mask=inside, sem="relaxed")
+        cell = total + row[:, None] * n + other
+        if TAKE:
+            take(cell, row[:, None] + other * 0, other, inside, least, cursor, column_out, weight_out)
+        else:
+            shared = tl.minimum(weight[:, None], tl.load(row_weights + item, mask=inside, other=0))
+            reached = add(cell, shared, inside, least)
+            tl.atomic_add(cursor + row, tl.sum(reached.to(tl.int64), 1), mask=there, sem="relaxed")
+
+
+@triton.jit
+def add(cell, weight, inside, least):
+    """Add to totals; which of them this addition brings to `least`: each at most once, as nothing is ever taken off."""
+    before = tl.atomic_add(cell, weight, mask=inside, sem="relaxed")
+    return inside & (before < least) & (before + weight >= least)
+
+
+@triton.jit
+def take(cell, row, column, inside, least, cursor, column_out, weight_out):
+    """Leave zeros where totals were; what was at least `least` goes where the row's cursor stands."""
+    total = tl.atomic_xchg(cell, 0, mask=inside, sem="relaxed")
+    taken = inside & (total >= least)
+    at = tl.atomic_add(cursor + row, 1, mask=taken, sem="relaxed")
+    tl.store(column_out + at, column, mask=taken)
+    tl.store(weight_out + at, total, mask=taken)

@@ -51,10 +51,9 @@ def test_a_section_that_fails_is_written_down_and_the_others_run(tmp_path, monke
 
 
 def test_a_section_stops_when_its_time_is_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(command, "SECONDS", 0)
     endless = lambda: iter([{"n": 1, "d": 1, "pairs": 0, "seconds": {"graph": 0.0}}] * 5)  # noqa: E731
     monkeypatch.setattr(command, "sections", lambda *_: {"dbscan": endless})
-    report = command.run(True, tmp_path)
+    report = command.run(True, tmp_path, seconds=0)
     assert len(report["dbscan"]) == 1
     assert report["stopped"]["dbscan"].startswith("stopped after")
 
