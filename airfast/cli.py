@@ -318,12 +318,15 @@ def export(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    quick: Annotated[bool, typer.Option("--quick", help="The device alone; nothing is imported or computed.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Train a small encoder for an epoch, too.")] = False,
+) -> None:
     """Say what is installed, which label backend would be used and why, and test it; exit status 0 or 1."""
     from airfast.doctor import examine
     from airfast.screen import console, show_facts
 
-    findings = examine()
+    findings = examine(quick, full)
     show_facts({each.name: each.value for each in findings})
     broken = [each.name for each in findings if not each.ok]
     console.print(f"[red]not working: {', '.join(broken)}[/]" if broken else "everything needed works")

@@ -1,11 +1,13 @@
 """The command as a person types it: exit status, one line for a wrong input, nothing half-written."""
 
 import json
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import torch
 
 from airfast import cli
 from tests.conftest import TINY
@@ -92,10 +94,60 @@ def test_label_writes_parquet(run, tmp_path):
 
 
 def test_doctor_passes_here(run):
+    status, out, _ = run("doctor", "--full")
+    assert status == 0
+    assert re.search(r"labels +c", out)
+    assert re.search(r"label test +passed", out)
+    assert re.search(r"training test +passed", out)
     status, out, _ = run("doctor")
     assert status == 0
-    assert "labels" in out
-    assert "self-test  passed" in out
+    assert "training" not in out
+
+
+def test_a_quick_look_imports_and_computes_nothing(run, monkeypatch):
+    from airfast import doctor
+
+    for name in ("version", "missing", "label_test", "training_test", "resolve"):
+        monkeypatch.setattr(doctor, name, lambda *_: 1 / 0)
+    status, out, _ = run("doctor", "--quick")
+    assert status == 0
+    assert "device" in out
+
+
+def test_doctor_says_what_a_gpu_lacks(run, monkeypatch, tmp_path):
+    """A card that is too old, on a machine without a C compiler and Python's headers."""
+    from airfast import doctor
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (6, 1))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "GTX 1080")
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    monkeypatch.setattr(doctor.sysconfig, "get_path", lambda name: str(tmp_path))
+    status, out, _ = run("doctor", "--quick")
+    assert status == 1
+    assert "not working: device, C compiler, Python headers" in out
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 9))
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/usr/bin/{name}")
+    (tmp_path / "Python.h").touch()
+    assert run("doctor", "--quick")[0] == 0
+
+
+def test_the_driver_is_asked_itself(monkeypatch):
+    from airfast import doctor
+
+    class Library:
+        def cuDriverGetVersion(self, number):
+            number._obj.value = 13020
+            return 0
+
+    monkeypatch.setattr(doctor.ctypes, "CDLL", lambda name: Library())
+    assert doctor.driver() == "up to CUDA 13.2"
+
+    def absent(name):
+        raise OSError(name)
+
+    monkeypatch.setattr(doctor.ctypes, "CDLL", absent)
+    assert doctor.driver().startswith("none (")
 
 
 def test_doctor_exits_with_1_where_something_is_broken(run, monkeypatch):

@@ -43,7 +43,7 @@ def test_the_environment_has_all_that_airfast_asks_for():
         assert lowest(pin) in wanted.specifier, wanted.name
     assert lowest(pins["python"]) in Requirement(f"python{PROJECT['requires-python']}").specifier
     assert {"pip": ["-e ."]} in ENVIRONMENT["dependencies"]
-    assert ENVIRONMENT["channels"] == ["rapidsai", "conda-forge"]
+    assert ENVIRONMENT["channels"] == ["rapidsai", "conda-forge", "nodefaults"]
 
 
 def test_the_environment_agrees_with_the_extra_of_the_same_rapids():
@@ -71,7 +71,7 @@ def test_what_the_image_copies_exists_and_reaches_the_build():
 
 def test_the_image_runs_airfast_unprivileged_and_looks_after_itself():
     assert instructions("ENTRYPOINT") == ['["airfast"]']
-    assert instructions("HEALTHCHECK")[0].endswith('CMD ["airfast", "doctor"]')
+    assert instructions("HEALTHCHECK")[0].endswith('CMD ["airfast", "doctor", "--quick"]')
     assert int(instructions("USER")[-1]) > 0
     assert re.fullmatch(r"[\w./-]+:[\w.-]+", instructions("FROM")[0])  # a version, not whatever is newest
 

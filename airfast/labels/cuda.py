@@ -49,9 +49,8 @@ class CudaBackend:
 
     def cluster(self, edges: Iterable[Edges], n: int, min_samples: int) -> Clusters:
         """cuML's components or those of the edge graph; identical labels."""
-        with torch.cuda.device_of(
-            torch.empty(0, device=self.device)
-        ):  # for the blocks of edges, too, that are made here
+        here = torch.empty(0, device=self.device)  # the blocks of edges are made while they are consumed
+        with torch.cuda.device_of(here):  # type: ignore[no-untyped-call]
             return cuda_dbscan.cluster(edges, n, min_samples, self.dbscan, self.device)
 
     def agree(self, first: Neighbours, second: Neighbours, k: int) -> torch.Tensor:

@@ -57,7 +57,8 @@ def free_bytes(device: torch.device) -> int:
     """
     if device.type != "cuda":
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-    shared = [each for each in torch.cuda.memory_snapshot() if tuple(each["segment_pool_id"]) == (0, 0)]
+    every = torch.cuda.memory_snapshot()  # type: ignore[no-untyped-call]
+    shared = [each for each in every if tuple(each["segment_pool_id"]) == (0, 0)]
     index = torch.cuda.current_device() if device.index is None else device.index
     cached = sum(each["total_size"] - each["allocated_size"] for each in shared if each["device"] == index)
     return int(torch.cuda.mem_get_info(device)[0] + cached)

@@ -14,6 +14,7 @@ from airfast.labels import interop
 from airfast.labels.backend import EPS_SLACK, Clusters, Edges
 from airfast.labels.cuda_blocks import by_rows, free_bytes
 
+WAITING = 1 << 25  # pairs that are looked at together: 0.5 GB, and an ordinary set's are looked at once
 DENSE_BYTES = 10  # of a pair of samples: its float32 distance, cuML's adjacency as bool, its index, one to spare
 
 
@@ -35,8 +36,10 @@ def graph_clusters(edges: Iterable[Edges], n: int, min_samples: int, device: tor
     seen = _Seen(n, min_samples, device)
     parent = torch.arange(n, device=device)
     for block in edges:
-        parent = _merge(parent, seen.take(block))
-    return seen.number(parent)
+        seen.take(block)
+        if seen.new > WAITING:
+            parent = _merge(parent, seen.settled())
+    return seen.number(_merge(parent, seen.settled()))
 
 
 def cuml_clusters(edges: Iterable[Edges], n: int, min_samples: int, device: torch.device) -> Clusters:
@@ -93,20 +96,26 @@ class _Seen:
     def __init__(self, n: int, min_samples: int, device: torch.device) -> None:
         self.min_samples = min_samples
         self.degree = torch.ones(n, dtype=torch.int64, device=device)  # a point is its own neighbour
-        self.waiting = torch.empty((2, 0), dtype=torch.int64, device=device)
+        self.waiting = [torch.empty((2, 0), dtype=torch.int64, device=device)]
+        self.new = 0  # pairs that nobody has asked about yet
 
     @property
     def core(self) -> torch.Tensor:
         return self.degree >= self.min_samples
 
-    def take(self, block: Edges) -> torch.Tensor:
-        """Count a block of pairs; returns the pairs, old and new, of which both ends are now core, (2, P)."""
+    def take(self, block: Edges) -> None:
+        """Count a block of pairs."""
         pairs = torch.stack((block.row, block.col)).long()
         self.degree += torch.bincount(pairs.flatten(), minlength=len(self.degree))
-        pairs = torch.cat((self.waiting, pairs), 1)
-        settled = self.core[pairs].all(0)
-        self.waiting = pairs[:, ~settled]
-        return pairs[:, settled]
+        self.waiting.append(pairs)
+        self.new += pairs.shape[1]
+
+    def settled(self) -> torch.Tensor:
+        """The pairs of which both ends are core by now, (2, P); the others wait on."""
+        pairs = torch.cat(self.waiting, 1)
+        both = self.core[pairs].all(0)
+        self.waiting, self.new = [pairs[:, ~both]], 0
+        return pairs[:, both]
 
     def number(self, parent: torch.Tensor) -> Clusters:
         """Number the components by their smallest core index; a border point takes the smallest adjacent number.
@@ -116,7 +125,8 @@ class _Seen:
         core, n = self.core, len(parent)
         number = (core & (parent == torch.arange(n, device=core.device))).cumsum(0) - 1
         labels = torch.where(core, number[parent], -1)
-        source, target = torch.cat((self.waiting, self.waiting.flip(0)), 1)
+        pairs = torch.cat(self.waiting, 1)
+        source, target = torch.cat((pairs, pairs.flip(0)), 1)
         border = core[source] & ~core[target]
         smallest = torch.full_like(labels, n).scatter_reduce(0, target[border], labels[source[border]], "amin")
         return Clusters(torch.where(smallest < n, smallest, labels), core)

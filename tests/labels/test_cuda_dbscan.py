@@ -51,15 +51,17 @@ def blocks(within, rng):
     ]
 
 
+@pytest.mark.parametrize("waiting", [3, 1 << 25])
 @pytest.mark.parametrize("who", ["graph", "cuml", "auto"])
 @pytest.mark.parametrize("seed", range(15))
-def test_either_way_equals_scikit_learn_on_graphs_full_of_border_points(seed, who, cuml):
+def test_either_way_equals_scikit_learn_on_graphs_full_of_border_points(seed, who, waiting, cuml, monkeypatch):
+    monkeypatch.setattr(cuda_dbscan, "WAITING", waiting)  # pairs are looked at often, or once
     rng = np.random.default_rng(seed)
     n, min_samples, within, expected = border_graph(rng)
     clusters = cuda_dbscan.cluster(blocks(within, rng), n, min_samples, who, DEVICE)
     np.testing.assert_array_equal(clusters.labels.cpu(), expected.labels_)
     np.testing.assert_array_equal(clusters.core.nonzero().flatten().cpu(), expected.core_sample_indices_)
-    assert cuml == [] if who == "graph" else ["components"]
+    assert cuml == ([] if who == "graph" else ["components"])
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
