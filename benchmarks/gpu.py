@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 SECONDS = 420  # of all sections together; libraries to import and kernels to compile come on top
-SHARES = {"parity": 0.2, "copies": 0.08, "epoch": 0.08, "dbscan": 0.09, "real": 0.25, "stage": 0.3}
+SHARES = {"parity": 0.2, "copies": 0.06, "epoch": 0.08, "dbscan": 0.08, "real": 0.2, "stage": 0.38}
 
 
 def sections(device, dry, data=None):

@@ -82,7 +82,7 @@ def about(unit: torch.Tensor, mean: torch.Tensor, out: torch.Tensor) -> tuple[Ce
     """Write c into the first N rows and D columns of `out`; its centre, and (N,) float64, how far `out` is from c."""
     n, d = unit.shape
     shift, length, residual = (torch.empty(n, dtype=torch.float64, device=unit.device) for _ in range(3))
-    block = max(1, (1 << 22) // d)  # rows; 32 MB of float64 at a time
+    block = max(1, (1 << 24) // d)  # rows; 128 MB of float64 at a time
     for first in range(0, n, block):
         part = slice(first, first + block)
         c = unit[part].double() - mean.double()
