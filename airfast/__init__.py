@@ -1,7 +1,6 @@
 """airfast: pre-train emotion-recognition encoders on unlabelled 3D skeletons, with an exact, sparse label stage."""
 
 from airfast._version import __version__
-from airfast.checkpoint import load_encoder
 from airfast.config import Config, load_config
 from airfast.data.dataset import DeviceClips
 from airfast.data.motion import MotionSet
@@ -10,8 +9,9 @@ from airfast.data.synthetic import synthetic_walkers
 from airfast.errors import InputError
 from airfast.evaluate.report import evaluate
 from airfast.labels import LabelSet, generate_labels, load_features
-from airfast.pretrain import pretrain
+from airfast.runs.checkpoint import load_encoder
 from airfast.skeletons.layout import Layout, load_layout
+from airfast.training.pretrain import pretrain
 
 __all__ = [
     "Config",

@@ -28,9 +28,9 @@ from airfast.bench.table import Cells, line
 from airfast.bench.table1 import costs
 from airfast.bench.throughput import Runner, add_limits, prepared, run, summary, weight_bytes
 from airfast.data.splits import split
+from airfast.deploy.fold import fold
 from airfast.evaluate.linear import linear_probe
 from airfast.models.deployed import DeployedEncoder
-from airfast.models.folded import fold
 
 RESULTS = Path(__file__).parent / "results"
 SPLITS, SEEDS, REPEATS = 6, 5, 5

@@ -16,13 +16,13 @@ from pathlib import Path
 import torch
 from sklearn.metrics import adjusted_mutual_info_score
 
-from airfast.amdl import clustered
 from airfast.bench.machine import machine, title
 from airfast.bench.real_features import trained
 from airfast.data.source import open_motion
 from airfast.device import pick_device
 from airfast.labels import generate_labels
-from airfast.pretrain import FEATURE_BATCH
+from airfast.methods.air.amdl import clustered
+from airfast.training.pretrain import FEATURE_BATCH
 
 RESULTS = Path(__file__).parent / "results"
 NEIGHBOURS = ((30, 6), (120, 24))  # the paper's, and what k1=auto comes to from 1,920 clips on

@@ -17,14 +17,14 @@ from typing import Any
 import torch
 
 from airfast import MotionSet, evaluate
-from airfast.ablate import STUDIES, ablate
-from airfast.ablate_report import markdown, write_study
+from airfast.ablation.ablate import STUDIES, ablate
+from airfast.ablation.report import markdown, write_study
 from airfast.bench.machine import machine
 from airfast.config import PAPER_INPUTS, load_config
 from airfast.data.dataset import DeviceClips
 from airfast.evaluate.frozen import knn_rows, linear_rows
 from airfast.evaluate.task import Task
-from airfast.pretrain import choose_split
+from airfast.training.pretrain import choose_split
 
 RESULTS = Path(__file__).parent / "results"
 SPLITS = {"group": "unseen actions", "random": "random 4:1", "subject": "unseen people"}  # as tables name them

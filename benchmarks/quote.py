@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from airfast.ablate_report import mean_sd, values
+from airfast.ablation.report import mean_sd, values
 from airfast.config import PRESETS, load_config
 from benchmarks.quality import PLAIN, SPLITS
 

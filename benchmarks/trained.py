@@ -15,15 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from airfast.ablate_report import Seeds, mean_sd, values
+from airfast.ablation.report import Seeds, mean_sd, values
 from airfast.bench.flops import true_count
 from airfast.bench.machine import machine, title
 from airfast.bench.subjects import Subject
 from airfast.bench.table import line
 from airfast.bench.throughput import Runner, run, summary, weight_bytes
 from airfast.config import Config
+from airfast.deploy.fold import fold
 from airfast.models.deployed import DeployedEncoder
-from airfast.models.folded import fold
 from airfast.skeletons.layout import load_layout
 from benchmarks.quality import SPLITS
 

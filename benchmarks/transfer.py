@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from airfast import MotionSet, evaluate, load_config, pretrain
-from airfast.ablate_report import mean_sd
+from airfast.ablation.report import mean_sd
 from airfast.bench.machine import machine
 from airfast.evaluate.task import SplitKind
 from benchmarks.quality import SPLITS

@@ -8,8 +8,8 @@ import pytest
 from airfast.config import load_config
 from airfast.data.synthetic import synthetic_walkers
 from airfast.evaluate.report import evaluate
-from airfast.pretrain import pretrain
 from airfast.skeletons.layout import load_layout
+from airfast.training.pretrain import pretrain
 
 # The smallest network and schedule that still pass through every stage: warm-up, labels, refinement, a saved state.
 TINY = (

@@ -22,10 +22,11 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from airfast.config import PRESETS, load_config
-from airfast.labels import kernels
-from airfast.labels.backend import half_set
-from airfast.labels.cuda_candidates import DEPTH, PANEL, TILE
-from airfast.labels.cuda_jaccard import EXPANDED, LISTS, ROWS
+from airfast.labels.cuda import kernels
+from airfast.labels.cuda.candidates import DEPTH, PANEL, TILE
+from airfast.labels.cuda.jaccard import EXPANDED, ROWS
+from airfast.labels.cuda.join import LISTS
+from airfast.labels.seam import half_set
 
 CLIPS = (8, 500, 8_260, 1_000_000)  # of a set: k1=auto grows with it
 HALF, FLOAT, INT, LONG, SIZE = "*fp16", "*fp32", "*i32", "*i64", "i32"

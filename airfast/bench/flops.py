@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from airfast.bench.subjects import CLIP, Subject
+from airfast.deploy.fold import FoldedEncoder
 from airfast.models.deployed import DeployedEncoder
 from airfast.models.encoder import TransformerLayer
-from airfast.models.folded import FoldedEncoder
 from airfast.models.heads import ClusterHead
 
 NORMS = (nn.LayerNorm, nn.BatchNorm1d, nn.BatchNorm2d)

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from airfast.amdl import discrete_labels
 from airfast.bench import label_baselines
 from airfast.bench.copies import faults, growth_faults, record
 from airfast.bench.machine import machine
@@ -23,16 +22,18 @@ from airfast.data.dataset import DeviceClips
 from airfast.data.motion import MotionSet
 from airfast.data.synthetic import synthetic_walkers
 from airfast.device import Stopwatch
-from airfast.labels import LabelSet, generate_labels, interop
-from airfast.labels.backend import Edges
-from airfast.labels.cuda import CudaBackend
-from airfast.labels.cuda_blocks import by_rows
-from airfast.labels.cuda_candidates import finder, searches
-from airfast.labels.cuda_dbscan import graph_clusters
-from airfast.labels.cuda_knn import attempt
+from airfast.labels import LabelSet, generate_labels
+from airfast.labels.cuda import interop
+from airfast.labels.cuda.backend import CudaBackend
+from airfast.labels.cuda.blocks import by_rows
+from airfast.labels.cuda.candidates import finder, searches
+from airfast.labels.cuda.dbscan import graph_clusters
+from airfast.labels.cuda.knn import attempt
 from airfast.labels.features import unit_rows
-from airfast.pretrain import all_features, begin, train_epoch
-from airfast.training_step import TrainingStep
+from airfast.labels.seam import Edges
+from airfast.methods.air.amdl import discrete_labels
+from airfast.training.pretrain import all_features, begin, train_epoch
+from airfast.training.step import TrainingStep
 
 Record = dict[str, Any]
 EVERY_LIBRARY = 100_000  # samples: beyond, only the first library is measured
@@ -215,7 +216,7 @@ def prepare_epoch(scale: Scale, count: int, device: torch.device) -> Callable[[S
     def work(clock: Stopwatch) -> None:
         found = all_features(state.method, clips)
         clock.lap("features")
-        labels = discrete_labels(state, found)
+        labels = discrete_labels(state.method, state.optimiser, found)
         clock.lap("labels")
         train_epoch(step, labels, 0)
         clock.lap("training")

@@ -15,7 +15,7 @@ from torch import nn
 
 from airfast._version import __version__
 from airfast.device import cpuinfo, processor
-from airfast.labels.interop import version
+from airfast.labels.cuda.interop import version
 
 Record = dict[str, Any]
 GPU_FACTS = ("driver_version", "clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit")

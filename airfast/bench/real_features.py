@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from airfast.amdl import clustered, discrete_labels
 from airfast.config import Config, load_config
 from airfast.data.dataset import DeviceClips
 from airfast.data.motion import MotionSet
-from airfast.methods.air import Air
-from airfast.pretrain import all_features, begin, train_epoch
-from airfast.training_step import TrainingStep
+from airfast.methods.air.air import Air
+from airfast.methods.air.amdl import clustered, discrete_labels
+from airfast.training.pretrain import all_features, begin, train_epoch
+from airfast.training.step import TrainingStep
 
 ALIGNED, LABELLED = 4, 2  # epochs without labels, and with
 
@@ -28,7 +28,9 @@ def trained(
     state = begin(config, motion, clips)
     step = TrainingStep(state, clips)
     for epoch in range(ALIGNED + LABELLED):
-        labels = discrete_labels(state, all_features(state.method, clips)) if epoch >= ALIGNED else None
+        labels = None
+        if epoch >= ALIGNED:
+            labels = discrete_labels(state.method, state.optimiser, all_features(state.method, clips))
         train_epoch(step, labels, epoch)
     return state.method, clips
 

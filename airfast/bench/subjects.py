@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from airfast.config import load_config
 from airfast.errors import InputError
-from airfast.methods.air import Air
+from airfast.methods.air.air import Air
 from airfast.models.agcn import AGCN
 from airfast.models.deployed import DeployedEncoder
 from airfast.models.stgcn import STGCN

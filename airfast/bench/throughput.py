@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from airfast.bench.machine import bandwidth, peak, peak_flops, start_peak, synchronise, weight_bytes
 from airfast.bench.subjects import Subject, clips
 from airfast.bench.ways import Call, Way, prepare
+from airfast.deploy.fold import fold
 from airfast.models.deployed import DeployedEncoder
-from airfast.models.folded import fold
 
 Record = dict[str, Any]
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

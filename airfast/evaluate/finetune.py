@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from airfast.data.dataset import DeviceClips
 from airfast.evaluate.linear import standardisation
 from airfast.models.deployed import DeployedEncoder
-from airfast.pretrain import FEATURE_BATCH
+from airfast.training.pretrain import FEATURE_BATCH
 
 ENCODER_RATE, CLASSIFIER_RATE, WEIGHT_DECAY = 2e-4, 2e-3, 5e-4
 SMALLEST_BATCH, LARGEST_BATCH = 16, 64

@@ -12,7 +12,7 @@ from airfast.evaluate.linear import linear_probe, standardise
 from airfast.evaluate.table import Row
 from airfast.evaluate.task import Task
 from airfast.models.deployed import DeployedEncoder
-from airfast.pretrain import FEATURE_BATCH, initial
+from airfast.training.pretrain import FEATURE_BATCH, initial
 
 NEIGHBOURS = (1, 20)
 

@@ -8,7 +8,6 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from airfast.checkpoint import load_encoder
 from airfast.data.dataset import DeviceClips
 from airfast.data.source import Source
 from airfast.device import pick_device
@@ -27,6 +26,7 @@ from airfast.evaluate.semi import draw_labelled
 from airfast.evaluate.table import Progress, Row, over_seeds, save_table
 from airfast.evaluate.task import SplitKind, Task, draw_tasks, open_task
 from airfast.models.deployed import DeployedEncoder
+from airfast.runs.checkpoint import load_encoder
 
 Protocol = Literal["linear", "knn", "finetune", "semi", "transfer"]
 FRACTIONS = (0.01, 0.05, 0.1, 0.5)  # Table III

@@ -15,7 +15,7 @@ from airfast.data.splits import split
 from airfast.errors import InputError
 from airfast.evaluate.metrics import Integers, Scores, score
 from airfast.models.deployed import DeployedEncoder
-from airfast.run_folder import read_split
+from airfast.runs.folder import read_split
 from airfast.skeletons.layout import load_layout
 
 SplitKind = Literal["random", "subject", "group"]

@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 import torch
 
 from airfast.errors import InputError
-from airfast.labels.backend import Backend, Clusters, Edges, Neighbours, resolve
-from airfast.labels.cuda_blocks import free_bytes
+from airfast.labels.choose import resolve
+from airfast.labels.cuda.blocks import free_bytes
 from airfast.labels.features import as_matrix, finite_rows, unit_rows
 from airfast.labels.result import LabelSet
+from airfast.labels.seam import Backend, Clusters, Edges, Neighbours
 
 Result = TypeVar("Result")
 
@@ -116,7 +117,7 @@ def _cluster_pairs(
 
 def _cuml_in_space(rows: torch.Tensor, radius: float, min_samples: int) -> Clusters:
     """DBSCAN with cuML's own distances; `resolve` has made sure that there is a cuML to ask."""
-    from airfast.labels.cuda_dbscan import cuml_in_space
+    from airfast.labels.cuda.dbscan import cuml_in_space
 
     return cuml_in_space(rows, radius, min_samples)
 

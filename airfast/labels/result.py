@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from airfast.errors import InputError
-from airfast.labels import interop
+from airfast.labels.cuda import interop
 
 
 @dataclass(frozen=True)

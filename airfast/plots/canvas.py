@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from airfast.checkpoint import replacing
 from airfast.errors import InputError
+from airfast.runs.checkpoint import replacing
 
 INK, GREY, PALE = "#1b1b1f", "#85858d", "#c9c9cf"
 # Okabe and Ito, "Color Universal Design" (2008), in an order in which neighbours differ in lightness too.

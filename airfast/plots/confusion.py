@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from airfast.errors import InputError
 from airfast.plots.canvas import new_figure, plain, run_target, save, styled
 from airfast.plots.run_features import PRE_TRAINED, UNTRAINED
-from airfast.run_folder import read_evaluation
+from airfast.runs.folder import read_evaluation
 
 Shares = NDArray[np.float64]
 UNTESTED: dict[str, Any] = {"facecolor": "none", "edgecolor": "#bbbbbb", "hatch": "////", "linewidth": 0}

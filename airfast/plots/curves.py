@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from airfast.errors import InputError
 from airfast.plots.canvas import COLOURS, GREY, LINES, MARKERS, new_figure, run_target, save, styled
-from airfast.run_folder import read_metrics
+from airfast.runs.folder import read_metrics
 
 Metrics = Sequence[dict[str, Any]]
 

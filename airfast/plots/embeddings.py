@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 
-from airfast.amdl import label_quality
 from airfast.data.source import Source
+from airfast.methods.air.amdl import label_quality
 from airfast.plots.canvas import new_figure, plain, point_size, run_target, save, scatter, styled
 from airfast.plots.run_features import RunFeatures, read_features
 

@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from airfast.amdl import label_quality
 from airfast.data.source import Source
 from airfast.errors import InputError
+from airfast.methods.air.amdl import label_quality
 from airfast.plots.canvas import COLOURS, GREY, INK, new_figure, run_target, save, styled
 from airfast.plots.confusion import find_row
 from airfast.plots.run_features import PRE_TRAINED, UNTRAINED, RunFeatures, read_features
-from airfast.run_folder import read_config, read_evaluation
+from airfast.runs.folder import read_config, read_evaluation
 
 SWEEP = tuple(round(0.40 + 0.05 * step, 2) for step in range(9))
 """0.4 to 0.8, the range of Fig. 5."""

@@ -6,14 +6,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from airfast.amdl import seen
 from airfast.data.dataset import DeviceClips
-from airfast.labels.backend import Neighbours, resolve
+from airfast.labels.choose import resolve
+from airfast.labels.seam import Neighbours
+from airfast.methods.air.amdl import seen
 from airfast.models.deployed import DeployedEncoder
 from airfast.models.inputs import Tokens, tokenise
 from airfast.plots.run_features import RunFeatures
-from airfast.pretrain import FEATURE_BATCH
 from airfast.skeletons.modalities import Modality
+from airfast.training.pretrain import FEATURE_BATCH
 
 MEMORY_MB = 1024
 """Working memory of a neighbour search; its result does not depend on it."""

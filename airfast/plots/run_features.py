@@ -6,8 +6,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from airfast.amdl import cluster, clustered, known_nuisance, seen
-from airfast.checkpoint import load_encoder
 from airfast.config import Config
 from airfast.data.motion import MotionSet
 from airfast.data.source import Source
@@ -16,8 +14,10 @@ from airfast.errors import InputError
 from airfast.evaluate.frozen import encode, untrained_like
 from airfast.evaluate.task import open_for
 from airfast.labels import LabelSet
+from airfast.methods.air.amdl import cluster, clustered, known_nuisance, seen
 from airfast.models.deployed import DeployedEncoder
-from airfast.run_folder import read_split
+from airfast.runs.checkpoint import load_encoder
+from airfast.runs.folder import read_split
 
 PRE_TRAINED, UNTRAINED = "pre-trained", "untrained"
 

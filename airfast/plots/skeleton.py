@@ -12,13 +12,13 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
 
-from airfast.checkpoint import replacing
 from airfast.config import nearest
 from airfast.data.motion import MotionSet
 from airfast.data.source import Source, open_motion
 from airfast.errors import InputError
 from airfast.plots.canvas import new_figure, plain, save, styled, target
 from airfast.plots.pose import DrawnPose, Flat, both_partitions, legend_of, prepare_axes, seen_from_the_side
+from airfast.runs.checkpoint import replacing
 
 FRAMES = 6
 """Frames of a strip."""

@@ -5,7 +5,6 @@ from importlib.resources import files
 from pathlib import Path
 
 from airfast._version import __version__
-from airfast.checkpoint import replacing
 from airfast.config import Config
 from airfast.data.source import Source
 from airfast.device import pick_device
@@ -15,7 +14,8 @@ from airfast.plots.run_features import read_features
 from airfast.report import clips, protocols, training
 from airfast.report.markup import Html, element, paragraph
 from airfast.report.settings import configuration
-from airfast.run_folder import read_config, read_metrics, read_split
+from airfast.runs.checkpoint import replacing
+from airfast.runs.folder import read_config, read_metrics, read_split
 
 CONTENTS = {
     "protocols": "Protocols",

@@ -10,7 +10,7 @@ from airfast.plots.embeddings import draw_embeddings
 from airfast.plots.run_features import RunFeatures
 from airfast.plots.skeleton import draw_strip
 from airfast.report.markup import Html, code, missing, picture, section, table
-from airfast.run_folder import read_environment
+from airfast.runs.folder import read_environment
 
 Features = dict[str, RunFeatures] | InputError
 """Of the pre-trained and the untrained encoder, or why there are none."""

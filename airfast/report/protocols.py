@@ -7,7 +7,7 @@ from airfast.errors import InputError
 from airfast.plots.confusion import draw_confusion, find_row, row_shares
 from airfast.plots.run_features import PRE_TRAINED, UNTRAINED
 from airfast.report.markup import Html, code, element, missing, paragraph, picture, section, table
-from airfast.run_folder import read_evaluation
+from airfast.runs.folder import read_evaluation
 
 FIGURES = {"accuracy": "accuracy %", "macro_f1": "macro-F1 %", "balanced_accuracy": "balanced %"}
 Record = dict[str, Any]

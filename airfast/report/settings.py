@@ -2,9 +2,9 @@
 
 from pydantic import BaseModel
 
-from airfast.checkpoint import flatten
 from airfast.config import Config, load_config
 from airfast.report.markup import Html, element, paragraph, section, table
+from airfast.runs.checkpoint import flatten
 
 
 def configuration(config: Config) -> Html:

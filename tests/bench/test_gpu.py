@@ -12,8 +12,9 @@ pytest.importorskip("triton", reason="Triton is not installed (pip install trito
 from airfast.bench import copies, gpu
 from airfast.bench.gpu_report import checked, markdown
 from airfast.device import Stopwatch
-from airfast.labels import generate_labels, interop
-from airfast.labels.cuda import CudaBackend
+from airfast.labels import generate_labels
+from airfast.labels.cuda import interop
+from airfast.labels.cuda.backend import CudaBackend
 from benchmarks import gpu as command
 from benchmarks.report_gpu import gpu_section
 

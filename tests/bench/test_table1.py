@@ -14,7 +14,7 @@ from airfast.bench.table import tables
 from airfast.bench.table1 import run_table1
 from airfast.bench.ways import prepare
 from airfast.errors import InputError
-from tests.test_cli import fails, run  # noqa: F401
+from tests.cli.test_app import fails, run  # noqa: F401
 
 
 @pytest.fixture(autouse=True)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from airfast.checkpoint import load_encoder
 from airfast.config import load_config
 from airfast.errors import InputError
 from airfast.evaluate import finetune, report
 from airfast.evaluate.frozen import encode, untrained_like
 from airfast.evaluate.report import evaluate, evaluate_frozen
-from airfast.pretrain import pretrain
+from airfast.runs.checkpoint import load_encoder
+from airfast.training.pretrain import pretrain
 from tests.conftest import TINY, on_layout
 
 

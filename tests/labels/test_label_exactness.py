@@ -8,8 +8,9 @@ import torch
 from label_sets import FEATURES, clustered, field_output
 
 from airfast.labels import generate_labels
-from airfast.labels.backend import SIMILARITY_BITS, resolve
+from airfast.labels.choose import resolve
 from airfast.labels.features import unit_rows
+from airfast.labels.seam import SIMILARITY_BITS
 from tests.reference import labels as reference
 
 FIELD = ("tiny", "strong", "moderate", "weak")

@@ -6,8 +6,8 @@ import torch
 from label_sets import FEATURES, border_graph, clustered
 
 from airfast.labels import generate_labels
-from airfast.labels.backend import Edges
-from airfast.labels.cpu import CpuBackend
+from airfast.labels.cpu.backend import CpuBackend
+from airfast.labels.seam import Edges
 
 
 def everything(x, **options):

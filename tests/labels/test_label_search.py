@@ -9,11 +9,13 @@ from label_sets import FEATURES, clustered, duplicates, lattice
 from sklearn.cluster import DBSCAN
 
 from airfast.errors import InputError
-from airfast.labels import cpu_knn, cpu_products, generate_labels
-from airfast.labels.cpu_approx import approximate_knn
-from airfast.labels.cpu_knn import TILE, exact_knn, search, tournament
+from airfast.labels import generate_labels
+from airfast.labels.cpu import knn as cpu_knn
+from airfast.labels.cpu import products as cpu_products
+from airfast.labels.cpu.approx import approximate_knn
+from airfast.labels.cpu.knn import TILE, exact_knn, search, tournament
+from airfast.labels.cpu.threads import threads
 from airfast.labels.features import unit_rows
-from airfast.labels.threads import threads
 from tests.reference import labels as reference
 
 LARGE = {  # more than two tiles each

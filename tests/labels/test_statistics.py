@@ -6,10 +6,10 @@ import torch
 from label_sets import clustered
 from sklearn.metrics import adjusted_mutual_info_score
 
-from airfast.amdl import adjusted_mutual_information
 from airfast.labels import generate_labels
-from airfast.labels.interop import frame
+from airfast.labels.cuda.interop import frame
 from airfast.labels.statistics import contingency, describe_frame
+from airfast.methods.air.amdl import adjusted_mutual_information
 
 
 def table(labels, **more):

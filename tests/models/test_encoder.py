@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from airfast.config import Config, load_config
-from airfast.methods.air import Air
+from airfast.methods.air.air import Air
 from airfast.models.deployed import DeployedEncoder
 from airfast.models.encoder import Encoder, TransformerLayer, sinusoids
 from airfast.models.inputs import Tokens

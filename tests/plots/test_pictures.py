@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from airfast.amdl import label_quality
 from airfast.config import load_config
 from airfast.errors import InputError
+from airfast.methods.air.amdl import label_quality
 from airfast.plots import canvas, relevance
 from airfast.plots.confusion import draw_confusion, row_shares
 from airfast.plots.curves import draw_clusters, draw_losses, plot_clusters
@@ -17,8 +17,8 @@ from airfast.plots.embeddings import draw_embeddings, drawn_clips, in_the_plane
 from airfast.plots.eps import Accuracy, accuracy_by_eps, draw_eps, label_quality_by_eps, plot_eps
 from airfast.plots.relevance import plot_relevance, scored_run
 from airfast.plots.run_features import PRE_TRAINED, UNTRAINED, read_features
-from airfast.pretrain import pretrain
-from airfast.run_folder import read_evaluation, read_metrics
+from airfast.runs.folder import read_evaluation, read_metrics
+from airfast.training.pretrain import pretrain
 from tests.conftest import TINY
 from tests.plots.overlap import overlapping
 

@@ -6,10 +6,10 @@ from html.parser import HTMLParser
 import pytest
 
 from airfast.config import load_config
-from airfast.pretrain import pretrain
 from airfast.report.build import CONTENTS, build_report
 from airfast.report.markup import VOID, Html, element
 from airfast.report.settings import configuration
+from airfast.training.pretrain import pretrain
 from tests.conftest import TINY
 
 

@@ -1,0 +1,282 @@
+"""`airfast ablate`: Tables IV and V, Fig. 5 and 6 as sweeps of runs; every row of them has the same seeds."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airfast.ablation.sweep import Job, SweepState, run_sweep
+from airfast.config import Config, load_config, nearest
+from airfast.data.motion import MotionSet
+from airfast.errors import InputError
+from airfast.runs.checkpoint import flatten
+from airfast.training.pretrain import choose_split
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row: its name, the settings that make it, and the paper's accuracy on EGBM where it prints one."""
+
+    name: str
+    overrides: tuple[str, ...]
+    paper: float | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """A table or figure of the paper.
+
+    Attributes:
+        file: stem of the files it is written to.
+        title: what it shows.
+        axis: label of the horizontal axis.
+        variants: its rows.
+        reference: the row that the others are compared with, seed by seed.
+        notes: what has to be known to read it.
+        numeric: whether the names are numbers on an axis.
+    """
+
+    file: str
+    title: str
+    axis: str
+    variants: tuple[Variant, ...]
+    reference: str
+    notes: tuple[str, ...]
+    numeric: bool = False
+
+
+# The losses and the label stage of the paper, on the inputs and the schedule of the other rows.
+LETTER = (
+    "model.head=linear",
+    "model.own_parts=false",
+    "mgaa.vcreg=false",
+    "cluster.weight=1",
+    "cluster.k1=30",
+    "cluster.k2=6",
+    "nuisance=none",
+)
+NO_LABELS = ("amdl=false", "alr.enabled=false")
+EQUAL = "equal: LA and HA are runs of as many joints each, which know no anatomy"
+
+STUDIES = {
+    "methods": Study(
+        "methods",
+        "Pre-training methods",
+        "method",
+        (
+            Variant("UmURL, its inputs", ("asp=none", *NO_LABELS, "nuisance=none", "inputs=paper")),
+            Variant("UmURL", ("asp=none", *NO_LABELS, "nuisance=none")),
+            Variant("UmURL, nuisance", ("asp=none", *NO_LABELS)),
+            Variant("AIR-J", ("modalities=[joint]",)),
+            Variant("AIR − ASP", ("asp=none", "alr.enabled=false")),
+            Variant("AIR − ALR", ("alr.enabled=false",)),
+            Variant("AIR, letter", LETTER),
+            Variant("AIR", ()),
+        ),
+        "UmURL",
+        (
+            "every row but the first on the same inputs and views: what differs is what is learnt from them.",
+            "UmURL, its inputs: on the inputs and views that it was published with (inputs=paper). UmURL: on AIR's.",
+            "UmURL, nuisance: with the known action or person as AIR is told it (`nuisance`); UmURL itself is not.",
+            "AIR-J: one modality, joints. AIR − ASP: without part skeletons, and so without refined labels.",
+            f"AIR, letter: {', '.join(LETTER)}.",
+        ),
+    ),
+    "iv": Study(
+        "table-iv",
+        "Table IV: modules",
+        "modules",
+        (
+            Variant("baseline", ("asp=none", *NO_LABELS), 45.87),
+            Variant("+ ASP", ("asp=both", *NO_LABELS), 47.71),
+            Variant("+ AMDL", ("asp=none", "amdl=true", "alr.enabled=false"), 46.79),
+            Variant("+ AMDL + ALR", ("asp=both", "partition=equal", "amdl=true", "alr.enabled=true"), 52.29),
+            Variant("all", ("asp=both", "partition=appendages", "amdl=true", "alr.enabled=true"), 56.88),
+        ),
+        "baseline",
+        (
+            "baseline: alignment of X with itself, which are UmURL's losses.",
+            "+ AMDL + ALR, without ASP: the labels are refined by a view that is not of appendages "
+            f"(the lower bar of Fig. 6; {EQUAL}).",
+        ),
+    ),
+    "v": Study(
+        "table-v",
+        "Table V: scales of appendages",
+        "part skeletons beside X",
+        (
+            Variant("none", ("asp=none", "amdl=true", "alr.enabled=false"), 47.71),
+            Variant("LA", ("asp=la", "amdl=true", "alr.enabled=true"), 48.90),
+            Variant("HA", ("asp=ha", "amdl=true", "alr.enabled=true"), 53.46),
+            Variant("LA + HA", ("asp=both", "partition=appendages", "amdl=true", "alr.enabled=true"), 56.88),
+        ),
+        "none",
+        (
+            "none: X alone; there is nothing to refine its labels with.",
+            "LA: agreement and refinement (Eq. 1 to 3) are with LA, where the others have HA.",
+        ),
+    ),
+    "eps": Study(
+        "fig-5",
+        "Fig. 5: eps of DBSCAN",
+        "eps (Jaccard distance)",
+        tuple(Variant(f"{eps:g}", (f"cluster.eps={eps:g}",)) for eps in (0.4, 0.5, 0.6, 0.7, 0.8)),
+        "0.6",
+        (),
+        numeric=True,
+    ),
+    "parts": Study(
+        "fig-6",
+        "Fig. 6: what refines the labels",
+        "parts that refine",
+        (
+            Variant("no refinement", ("asp=both", "partition=appendages", "amdl=true", "alr.enabled=false")),
+            Variant("equal", ("asp=both", "partition=equal", "amdl=true", "alr.enabled=true")),
+            Variant("appendages", ("asp=both", "partition=appendages", "amdl=true", "alr.enabled=true")),
+        ),
+        "equal",
+        (f"{EQUAL}.",),
+    ),
+    "alr-k": Study(
+        "alr-k",
+        "Neighbours that Eq. 1 compares",
+        "k (the paper's 1 makes every agreement 0 or 1)",
+        tuple(Variant(str(k), (f"alr.k={k}",)) for k in (1, 5, 10, 20, 40)),
+        "20",
+        (),
+        numeric=True,
+    ),
+}
+PAPER_STUDIES = "iv,v,eps,parts"
+
+
+def ablate(
+    data: Path | str,
+    out: Path | str,
+    tables: str = PAPER_STUDIES,
+    seeds: int = 3,
+    preset: str = "small",
+    epochs: int | None = None,
+    overrides: tuple[str, ...] = (),
+    workers: int = 1,
+    device: str = "auto",
+    report: Callable[[SweepState], None] = lambda state: None,
+) -> list[dict[str, Any]]:
+    """Make the runs of some tables and figures, and measure each by the linear and the kNN protocol.
+
+    Runs that rows share are made once; those that are in the folder already are not made again. A seed draws split,
+    weights and views, the same for every row.
+
+    Args:
+        data: a prepared set with labels.
+        out: folder; ``runs/`` within it holds a run folder each.
+        tables: names of :data:`STUDIES` with commas between.
+        seeds: 0 .. seeds−1.
+        preset: the configuration that the rows are changes of.
+        epochs: instead of the preset's; the warm-up keeps its share of them, unless an override sets it.
+        overrides: ``key=value`` for every row.
+        workers: runs at a time.
+        device: auto, cpu or cuda.
+        report: called while runs are made.
+
+    Returns:
+        A record a study: rows with every seed's figures, and the lines of runs that failed.
+
+    Raises:
+        InputError: an unknown table, a set without labels to test on, a folder with other runs.
+    """
+    data, out = Path(data), Path(out)
+    studies = parse_tables(tables)
+    if seeds < 1 or workers < 1:
+        raise InputError(f"--seeds {seeds}, --jobs {workers}: expected at least 1")
+    base = base_config(preset, epochs, overrides)
+    name = check_set(data, base)
+    plan = {
+        (study.file, variant.name, seed): job_of(out, base, preset, overrides, variant, seed)
+        for seed in range(seeds)  # seed by seed: whoever stops early has whole tables of fewer seeds
+        for study in studies
+        for variant in study.variants
+    }
+    jobs = list({job.name: job for job in plan.values()}.values())
+    failed = run_sweep(data, jobs, workers, device, report)
+    return [{"set": name, **collect(study, seeds, plan, failed)} for study in studies]
+
+
+def parse_tables(tables: str) -> list[Study]:
+    """Names with commas between to studies."""
+    names = tables.split(",")
+    for name in names:
+        if name not in STUDIES:
+            raise InputError(f"--tables {name!r}: unknown{nearest(name, STUDIES)}; known: {', '.join(STUDIES)}")
+    return [STUDIES[name] for name in dict.fromkeys(names)]
+
+
+def base_config(preset: str, epochs: int | None, overrides: tuple[str, ...]) -> Config:
+    """The configuration that every row is a change of."""
+    config = load_config(preset, overrides=overrides)
+    if epochs is None:
+        return config
+    told = any(each.startswith("train.warmup") for each in overrides)
+    warmup = config.train.warmup if told else round(config.train.warmup * epochs / config.train.epochs)
+    return load_config(preset, overrides=(*overrides, f"train.epochs={epochs}", f"train.warmup={warmup}"))
+
+
+def check_set(data: Path, config: Config) -> str:
+    """The set's name; InputError, before any run is made, where there would be nothing to test on."""
+    motion = MotionSet.load(data)
+    _, test = choose_split(motion, config)
+    if not len(test):
+        raise InputError(f"{data}: no labelled clips to test on (split.kind={config.split.kind})")
+    return str(motion.info.get("name") or data.resolve().name)
+
+
+def job_of(out: Path, base: Config, preset: str, overrides: tuple[str, ...], variant: Variant, seed: int) -> Job:
+    """The run of a row and a seed; its folder is named by what differs from the base, so that equal runs are one."""
+    length = (f"train.epochs={base.train.epochs}", f"train.warmup={base.train.warmup}")
+    config = load_config(preset, overrides=(*overrides, *length, *variant.overrides), seed=seed)
+    plain, ours = (flatten(each.model_dump(mode="json")) for each in (base, config))
+    changes = [f"{key}={value}".lower() for key, value in ours.items() if value != plain[key] and key != "seed"]
+    return Job(out / "runs" / f"{','.join(changes) or 'base'},seed={seed}", config)
+
+
+def collect(study: Study, seeds: int, plan: dict[tuple[str, str, int], Job], failed: Sequence[str]) -> dict[str, Any]:
+    """The figures of a study: a list of rows, each with a measurement a seed (None where its run failed)."""
+    last = study.variants[-1].name
+    rows = []
+    for variant in study.variants:
+        jobs = [plan[study.file, variant.name, seed] for seed in range(seeds)]
+        rows.append({"name": variant.name, "paper": variant.paper, "seeds": [measured(job) for job in jobs]})
+    full = [plan[study.file, study.reference if study.numeric else last, seed] for seed in range(seeds)]
+    names = {plan[study.file, variant.name, seed].name for variant in study.variants for seed in range(seeds)}
+    config = full[0].config
+    return {
+        "file": study.file,
+        "title": study.title,
+        "axis": study.axis,
+        "numeric": study.numeric,
+        "reference": study.reference,
+        "notes": list(study.notes),
+        "rows": rows,
+        "baselines": {name: [measured(job, name) for job in full] for name in ("majority", "hand-made", "untrained")},
+        "config": config.model_dump(mode="json"),
+        "failed": [line for line in failed if line.partition(": ")[0] in names],
+    }
+
+
+def measured(job: Job, features: str = "pre-trained") -> dict[str, float] | None:
+    """Accuracy and macro-F1 of a run by probe (means over its probes), and its last epoch's labels."""
+    if not job.finished():
+        return None
+    found: dict[str, float] = {}
+    for protocol in ("linear", "knn"):
+        record = json.loads((job.folder / f"evaluate-{protocol}.json").read_text(encoding="utf-8"))
+        for row in record["rows"]:
+            if row["features"] == features and row["probe"] in ("–", "linear", "1-NN", "20-NN"):
+                probe = "linear" if row["probe"] == "–" else row["probe"]
+                found |= {f"{probe} {figure}": row[figure]["mean"] for figure in ("accuracy", "macro_f1")}
+    if features == "pre-trained":
+        epoch = json.loads((job.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+        wanted = ("clusters", "noise_share", "mean_agreement", "ami_class")
+        found |= {name: epoch[name] for name in wanted if name in epoch}
+    return found

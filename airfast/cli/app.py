@@ -1,0 +1,349 @@
+"""The command: each function calls one function of the package and shows what came back."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from airfast.cli.plots import plot_app
+from airfast.errors import InputError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+data_app = typer.Typer(no_args_is_help=True, help="Prepare motion files and look at prepared sets.")
+app.add_typer(data_app, name="data")
+app.add_typer(plot_app, name="plot")
+
+Overrides = Annotated[list[str] | None, typer.Option("-o", "--override", help="key=value, e.g. alr.k=10")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+
+
+@app.callback()
+def options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
+    """Pre-train emotion-recognition encoders on unlabelled 3D body skeletons."""
+
+
+@data_app.command()
+def prepare(
+    source: Annotated[Path, typer.Argument(help="Folder of BVH, .npy or .npz files, or one of them.")],
+    out: Annotated[Path, typer.Option(help="Folder of the prepared set.")],
+    layout: Annotated[str | None, typer.Option(help="Name or .json file; may stand beside .npy/.npz files.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV with columns file, label and optionally the next two.")
+    ] = None,
+    label_column: str = "label",
+    subject_column: str = "subject",
+    group_column: str = "content",
+    unit: Annotated[
+        str | None, typer.Option(help="m, cm or mm, where the files are in another than the layout's.")
+    ] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames a second, where the files do not say or are wrong.")] = None,
+    on_bad_file: Annotated[str, typer.Option(help="stop at the first bad file, or skip it")] = "stop",
+) -> None:
+    """Read motion files, check them, and write one prepared set."""
+    from airfast.cli.screen import console, counting, show_skipped
+    from airfast.data import prepare as room
+
+    if on_bad_file not in ("stop", "skip"):
+        raise InputError(f"--on-bad-file {on_bad_file}: expected stop or skip")
+    with counting("reading") as progress:
+        report = room.prepare(
+            source,
+            layout,
+            out,
+            labels,
+            fps,
+            unit,
+            label_column,
+            subject_column,
+            group_column,
+            on_bad_file,  # type: ignore[arg-type]
+            progress,
+        )
+    show_skipped(report.skipped)
+    console.print(f"{len(report.motion)} clips written to {out}; look at them with: airfast data describe {out}")
+
+
+@data_app.command()
+def describe(directory: Annotated[Path, typer.Argument(help="A prepared set.")]) -> None:
+    """Print what is in a prepared set, and warn of what is odd about it."""
+    from airfast.cli.screen import show_set
+    from airfast.data import describe as room
+    from airfast.data.motion import MotionSet
+
+    show_set(room.describe(MotionSet.load(directory)))
+
+
+@app.command()
+def pretrain(
+    directory: Annotated[
+        Path | None, typer.Argument(help="A prepared set; the embedded synthetic one if none.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="demo, small, paper or paper-parity")] = None,
+    method: Annotated[str | None, typer.Option(help="air, or umurl: the paper's ablation baseline")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file over the preset.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Instead of the preset's.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/SET-PRESET-seedN if not given.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the split, the weights and the views; 0 if not given.")] = None,
+    device: Device = "auto",
+    override: Overrides = None,
+    resume: Annotated[str, typer.Option(help="auto, never, or the path of a state.safetensors")] = "auto",
+) -> None:
+    """Pre-train an encoder by Algorithm 1, then probe it beside its baselines."""
+    from airfast.cli.screen import TrainingProgress, announce, show_quality
+    from airfast.config import load_config
+    from airfast.training.pretrain import pretrain as train
+
+    chosen = preset or ("small" if directory else "demo")
+    settings = load_config(chosen, config, tuple(override or ()), **given(seed, epochs, method))
+    kind = chosen if settings.method == "air" else f"{chosen}-{settings.method}"
+    run = out or Path("runs") / f"{directory.resolve().name if directory else 'walkers'}-{kind}-seed{settings.seed}"
+    announce(settings, run, device, directory)
+    with TrainingProgress(settings.train.epochs) as progress:
+        train(directory, settings, run, device, resume, progress)
+    show_quality(run, device)
+
+
+@app.command()
+def train_supervised(
+    directory: Annotated[
+        Path | None, typer.Argument(help="A labelled prepared set; the embedded synthetic one if none.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="st-gcn, agcn or air")] = "st-gcn",
+    epochs: Annotated[int | None, typer.Option(help="Instead of 80.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/SET-supervised-MODEL-seedN if not given.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the split, the weights and the views; 0 if not given.")] = None,
+    device: Device = "auto",
+    override: Overrides = None,
+    resume: Annotated[str, typer.Option(help="auto, never, or the path of a state.safetensors")] = "auto",
+) -> None:
+    """Train a classifier with the labels of the training clips: the supervised peers."""
+    from airfast.cli.screen import TrainingProgress, announce_supervised, show_evaluation
+    from airfast.config import load_config
+    from airfast.evaluate.supervised import check_model
+    from airfast.evaluate.supervised import train_supervised as train
+
+    check_model(model)
+    settings = load_config("small", None, tuple(override or ()), **given(seed, epochs, model))
+    name = directory.resolve().name if directory else "walkers"
+    run = out or Path("runs") / f"{name}-supervised-{model}-seed{settings.seed}"
+    announce_supervised(settings, run, device)
+    with TrainingProgress(settings.train.epochs) as progress:
+        found = train(directory, settings, run, device, resume, progress)
+    show_evaluation(found, f"trained with labels, test clips of {run}")
+
+
+def given(seed: int | None, epochs: int | None, method: str | None) -> dict[str, Any]:
+    """What flags change of a configuration; a flag that was not given changes nothing."""
+    flags = {"seed": seed, "method": method, "train": None if epochs is None else {"epochs": epochs}}
+    return {name: value for name, value in flags.items() if value is not None}
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    protocol: Annotated[str, typer.Option(help="linear, knn, finetune, semi or transfer")] = "linear",
+    data: Annotated[Path | None, typer.Option(help="A prepared set; the run's own if not given.")] = None,
+    to: Annotated[Path | None, typer.Option(help="The prepared set that a transfer is fine-tuned on.")] = None,
+    fraction: Annotated[str, typer.Option(help="Shares of the labels, for semi.")] = "0.01,0.05,0.1,0.5",
+    split: Annotated[
+        str | None, typer.Option(help="random, subject or group: a new split for every seed; the run's if not given.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Repetitions of what is random.")] = 5,
+    device: Device = "auto",
+) -> None:
+    """Evaluate a run's encoder by a protocol, beside its baselines."""
+    from airfast.cli.screen import counting, show_classes, show_evaluation
+    from airfast.evaluate.report import evaluate as measure
+    from airfast.evaluate.report import parse_fractions, target
+
+    with counting("fine-tuning") as progress:
+        found = measure(
+            run,
+            protocol,  # type: ignore[arg-type]
+            target(protocol, data, to),
+            seeds,
+            device,
+            split,  # type: ignore[arg-type]
+            parse_fractions(fraction),
+            progress,
+        )
+    show_evaluation(found, f"{protocol} protocol, {run}" + (f", to {to}" if to else ""))
+    show_classes(found)
+
+
+@app.command()
+def ablate(
+    directory: Annotated[Path, typer.Argument(help="A prepared set with labels.")],
+    tables: Annotated[
+        str, typer.Option(help="Of methods, iv, v, eps (Fig. 5), parts (Fig. 6), alr-k.")
+    ] = "iv,v,eps,parts",
+    seeds: Annotated[int, typer.Option(help="Of split, weights and views; the same for every row.")] = 3,
+    epochs: Annotated[int | None, typer.Option(help="Instead of the preset's; the warm-up is scaled.")] = None,
+    preset: Annotated[str, typer.Option(help="demo, small, paper or paper-parity")] = "small",
+    out: Annotated[Path, typer.Option(help="Folder of tables, plots and runs; goes on with what is there.")] = Path(
+        "ablation"
+    ),
+    jobs: Annotated[int | None, typer.Option(help="Runs at a time; one a core up to 4, one on CUDA.")] = None,
+    device: Device = "auto",
+    override: Overrides = None,
+) -> None:
+    """Make the paper's ablations: a table and a plot each, from runs that are made once and can be resumed."""
+    from airfast.ablation.ablate import ablate as study
+    from airfast.ablation.report import write_study
+    from airfast.cli.screen import SweepProgress, show_study
+    from airfast.device import pick_workers
+
+    workers = pick_workers(device) if jobs is None else jobs
+    with SweepProgress() as progress:
+        records = study(directory, out, tables, seeds, preset, epochs, tuple(override or ()), workers, device, progress)
+    for record in records:
+        write_study(record, out)
+        show_study(record, out)
+    if any(record["failed"] for record in records):
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    out: Annotated[Path | None, typer.Option(help="An .html file; report.html in the run folder if not given.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Where the run's set is, if it has moved.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Put all that is known of a run on one HTML page that needs no network."""
+    from airfast.cli.screen import console
+    from airfast.report.build import build_report
+
+    written = build_report(run, out, data, device)
+    console.print(f"written to {written}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def label(
+    features: Annotated[Path, typer.Argument(help=".npy, .npz, .safetensors or .parquet, one row a sample.")],
+    view: Annotated[Path | None, typer.Option(help="A second view: agreement of its neighbours (Eq. 1).")] = None,
+    metric: Annotated[str, typer.Option(help="jaccard, euclidean or cosine")] = "jaccard",
+    eps: Annotated[float, typer.Option(help="Largest distance of two neighbours.")] = 0.6,
+    min_samples: Annotated[int, typer.Option(help="Neighbours of a core sample, itself included.")] = 4,
+    k1: Annotated[int, typer.Option(help="Neighbours of the reciprocal sets, itself included.")] = 30,
+    k2: Annotated[int, typer.Option(help="Neighbours of the local query expansion, itself included.")] = 6,
+    agreement_k: Annotated[int, typer.Option(help="Neighbours compared by Eq. 1, itself excluded.")] = 20,
+    knn: Annotated[str, typer.Option(help="exact, hnsw or ivf")] = "exact",
+    dbscan: Annotated[str, typer.Option(help="On a GPU: auto, cuml or graph; same labels.")] = "auto",
+    backend: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    memory_mb: Annotated[int | None, typer.Option(help="Bound of the working memory, MB.")] = None,
+    out: Annotated[Path, typer.Option(help="Parquet file.")] = Path("labels.parquet"),
+) -> None:
+    """Cluster features into discrete labels: kNN, k-reciprocal Jaccard, DBSCAN, agreement."""
+    from airfast.cli.screen import announce_compilation, show_labels
+    from airfast.labels import generate_labels, load_features
+
+    first, second = load_features(features), None if view is None else load_features(view)
+    announce_compilation()
+    found = generate_labels(
+        first,
+        second,
+        metric=metric,
+        eps=eps,
+        min_samples=min_samples,
+        k1=k1,
+        k2=k2,
+        agreement_k=agreement_k,
+        knn=knn,
+        dbscan=dbscan,
+        backend=backend,
+        memory_mb=memory_mb,
+    )
+    found.save(out)
+    show_labels(found, out)
+
+
+@app.command()
+def bench(
+    flops: Annotated[bool, typer.Option("--flops", help="Parameters and FLOPs of Table I's models.")] = False,
+    fps: Annotated[bool, typer.Option("--fps", help="Sequences a second and latency of what is deployed.")] = False,
+    labels: Annotated[bool, typer.Option("--labels", help="The label stage beside the ways it replaces.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say what the columns mean.")] = False,
+    models: Annotated[str, typer.Option(help="For --flops and --fps.")] = "air,air-j,umurl,st-gcn,agcn",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "cpu",
+    precision: Annotated[str, typer.Option(help="For --fps: fp32, bf16, fp16, or several.")] = "fp32",
+    compiled: Annotated[bool, typer.Option("--compile", help="For --fps: through torch.compile too.")] = False,
+    batch: Annotated[str, typer.Option(help="For --fps: clips a call.")] = "1,128",
+    repeats: Annotated[int, typer.Option(help="Runs of each; medians are shown.")] = 3,
+    json: Annotated[Path | None, typer.Option(help="Write what --flops and --fps found.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw what --flops and --fps found.")] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="For --labels: 60,000 samples (half an hour), not 4,000.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="For --labels: folder for JSON, Markdown and plot.")] = Path("bench"),
+) -> None:
+    """Measure airfast on this machine: Table I of the paper (--flops, --fps) or the label stage (--labels)."""
+    from airfast.bench.asked import asked_of_table1
+    from airfast.bench.explain import explanation
+    from airfast.bench.table1 import run_table1
+    from airfast.cli.screen import console, show_table1, stating
+    from airfast.device import pick_device
+
+    asked = asked_of_table1(flops, fps, labels, explain, precision, batch, compiled, full, json, plot)
+    place = pick_device(device)
+    if labels:
+        from airfast.bench.labels import FULL, QUICK, run_label_bench
+
+        run_label_bench(out, FULL if full else QUICK, place.type, repeats)
+        console.print(f"written to {out}")
+    if flops or fps:
+        with stating() as say:
+            found = run_table1(
+                tuple(models.split(",")), flops, fps, place, asked.precisions, compiled, asked.batches, repeats, say
+            )
+        show_table1(found)
+        asked.write(found)
+    if explain:
+        console.print(explanation(), highlight=False)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    out: Annotated[Path, typer.Option(help="File to write; it ends in .pt2.")] = Path("encoder.pt2"),
+    precision: Annotated[str, typer.Option(help="fp32 or bf16")] = "fp32",
+) -> None:
+    """Write a run's encoder, folded, as one file that PyTorch runs without airfast: clips in, features out."""
+    from airfast.cli.screen import console
+    from airfast.deploy.export import export as write
+
+    write(run, out, precision)
+    console.print(f"written to {out}; torch.export.load({str(out)!r}).module()(clips)", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def doctor(
+    quick: Annotated[bool, typer.Option("--quick", help="The device alone; nothing is imported or computed.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Train a small encoder for an epoch, too.")] = False,
+) -> None:
+    """Say what is installed, which label backend would be used and why, and test it; exit status 0 or 1."""
+    from airfast.cli.doctor import examine
+    from airfast.cli.screen import console, show_facts
+
+    findings = examine(quick, full)
+    show_facts({each.name: each.value for each in findings})
+    broken = [each.name for each in findings if not each.ok]
+    console.print(f"[red]not working: {', '.join(broken)}[/]" if broken else "everything needed works")
+    raise typer.Exit(1 if broken else 0)
+
+
+def main() -> None:
+    """Run the command; a wrong input is one line on standard error and exit status 2."""
+    try:
+        app()
+    except Exception as error:
+        wrong_input = isinstance(error, InputError)
+        if "--debug" in sys.argv or not (wrong_input or type(error).__name__ == "NonFiniteLoss"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2 if wrong_input else 1)
+
+
+if __name__ == "__main__":
+    main()

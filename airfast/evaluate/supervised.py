@@ -1,0 +1,128 @@
+"""The supervised rows of Table I: training with labels on the splits and the inputs of pre-training, and its scores."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from airfast.config import Config, nearest
+from airfast.data.dataset import DeviceClips
+from airfast.data.motion import MotionSet
+from airfast.data.skeleton import as_configured
+from airfast.data.source import Source, open_motion
+from airfast.data.splits import split
+from airfast.device import Stopwatch, describe_machine, pick_device
+from airfast.errors import InputError
+from airfast.evaluate.baselines import majority
+from airfast.evaluate.metrics import Scores, score
+from airfast.evaluate.report import Evaluation, save
+from airfast.evaluate.table import Row
+from airfast.evaluate.task import Task
+from airfast.runs.folder import append_metrics, open_run, write_environment, write_split
+from airfast.training.optimiser import learning_rate, set_learning_rate
+from airfast.training.supervised import Metrics, begin, predict, save_model, train_epoch
+
+MODELS = ("st-gcn", "agcn", "air")
+
+
+def train_supervised(
+    data: Source,
+    config: Config,
+    out: Path | str,
+    device: str = "auto",
+    resume: str = "auto",
+    report: Callable[[Metrics], None] | None = None,
+) -> Evaluation:
+    """Train the network that ``config.method`` names on labelled clips and leave a run folder behind.
+
+    ST-GCN and AGCN learn by SGD with Nesterov momentum 0.9, AIR's encoder and a linear layer by Adam. Views, batches
+    and the split of a seed are those of :func:`airfast.training.pretrain.pretrain`.
+
+    The folder holds ``config.yaml``, ``split.json``, ``metrics.jsonl`` (a line an epoch, with the scores of the test
+    clips), ``model.safetensors``, ``state.safetensors`` and ``evaluate-supervised.json``.
+
+    Args:
+        data: a prepared folder, a set in memory, or None for the embedded synthetic walkers.
+        config: the resolved configuration; ``method`` is st-gcn, agcn or air.
+        out: the run folder.
+        device: auto, cpu or cuda.
+        resume: auto, never, or the path of a ``state.safetensors``.
+        report: called with each epoch's metrics as soon as they are known.
+
+    Returns:
+        The scores on the test clips: of the majority class, of the last epoch, and of the best one.
+
+    Raises:
+        InputError: too few labels, a folder that cannot be written or that holds another run.
+        NonFiniteLoss: the loss left the finite numbers.
+    """
+    out, place = Path(out), pick_device(device)
+    check_model(config.method)
+    task = labelled(as_configured(open_motion(data), config), config)
+    clips, test = (
+        DeviceClips.from_motion(task.motion.select(side), config.inputs, place) for side in (task.train, task.test)
+    )
+    labels = task.labels(task.train).to(place)
+    state = begin(config, task.motion.layout, task.classes, clips)
+    done = open_run(out, config, resume, state)
+    write_split(out, data, task.motion, task.train, task.test)
+    write_environment(out, describe_machine(place))
+    for epoch in range(done, config.train.epochs):
+        set_learning_rate(state.optimiser, learning_rate(config.train, epoch))
+        clock = Stopwatch(place)
+        metrics = train_epoch(state, clips, labels, epoch)
+        clock.lap("training")
+        metrics |= {"test": to_log(task.score(predict(state.model, test))), "seconds": clock.laps}
+        append_metrics(out, metrics)
+        last = epoch + 1 == config.train.epochs
+        if last or (epoch + 1) % config.train.checkpoint_every == 0:
+            save_model(out, state.model, task.motion, epoch + 1)
+            state.save(out, epoch + 1)
+        if report:
+            report(metrics)
+    found = Evaluation(tuple(results(out, config, task)), task.motion.classes, task.notes, "")
+    save(out, "supervised", None, [task], None, found)
+    return found
+
+
+def check_model(name: str) -> None:
+    """Raise InputError, with the nearest name, unless there is such a supervised model."""
+    if name not in MODELS:
+        raise InputError(f"--model {name}: expected {', '.join(MODELS)}{nearest(name, MODELS)}")
+
+
+def labelled(motion: MotionSet, config: Config) -> Task:
+    """The labelled clips of both sides, on the split that pre-training of the same configuration makes."""
+    if config.split.kind == "none":
+        raise InputError("split.kind=none: training with labels needs test clips; use random, subject or group")
+    train, test = split(motion, config.split.kind, config.seed, config.split.test_fraction)
+    train = train[motion.labels[train] >= 0]
+    if len(set(motion.labels[train].tolist())) < 2:
+        raise InputError(f"{len(train)} labelled clips to train on, of one class; at least two classes are needed")
+    return Task(motion, train, test)
+
+
+def results(run: Path, config: Config, task: Task) -> list[Row]:
+    """The majority class, the last epoch (the figure to report) and the best test epoch, which peeks, from the log."""
+    lines = [json.loads(line)["test"] for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    best = max(range(len(lines)), key=lambda epoch: lines[epoch]["accuracy"])
+    common = task.score(majority(task.motion.labels[task.train], len(task.test)))
+    return [
+        Row("majority", "–", (common,)),
+        Row(config.method, "last epoch", (from_log(lines[-1]),)),
+        Row(config.method, f"best epoch, {best + 1}", (from_log(lines[best]),)),
+    ]
+
+
+def to_log(scores: Scores) -> dict[str, Any]:
+    """The scores of an epoch without the recalls, which may be nan, for which JSON has no word."""
+    return {name: value for name, value in vars(scores).items() if name != "recall"}
+
+
+def from_log(logged: dict[str, Any]) -> Scores:
+    """The scores again, from their confusion matrix."""
+    confusion = np.array(logged["confusion"])
+    true, predicted = (np.repeat(each.ravel(), confusion.ravel()) for each in np.indices(confusion.shape))
+    return score(true, predicted, len(confusion))

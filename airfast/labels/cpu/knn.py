@@ -1,0 +1,88 @@
+"""Exact nearest neighbours of unit rows among themselves on the CPU.
+
+The search is symmetric: a tile of X·Xᵀ, computed once, serves its rows and its columns, which halves the products.
+Tiles are played like a tournament: in each round every block of rows meets one other block, so threads never share a
+row, and a tile is read while it is still in the cache of the core that computed it.
+
+Exactness: the error of the products has a certain bound (products.py). A row keeps every candidate within twice
+that of its k-th best; these are compared again in float64, on a fixed-point grid, ties by index. A row whose candidates
+do not fit its buffer (many ties) is searched again in full.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from airfast.labels.cpu.products import Products, candidates, exact_settings, single
+from airfast.labels.cpu.select import ROOM, offer_tile, search_row, settle
+from airfast.labels.cpu.threads import Each, runs, threads
+
+TILE = 512  # rows and columns of a tile: 1 MB of float32, half the size of a core's own cache
+HOPELESS = 0.1  # share of rows given up beyond which better products are quicker than searching the rows again
+
+Int = NDArray[np.int32]
+Long = NDArray[np.int64]
+Float = NDArray[np.float32]
+
+
+def exact_knn(unit: Float, k: int) -> tuple[Int, Int]:
+    """The k ≤ N nearest rows of (N, D) float32 unit rows by inner product, nearest first, ties by index.
+
+    Returns index and similarity, both (N, k) int32, the similarity times 2**30. The row itself is always first.
+    """
+    with exact_settings(), threads() as each:
+        *fast, last = candidates(torch.from_numpy(unit))
+        for products in fast:
+            if (found := search(unit, k, products, each, HOPELESS)) is not None:
+                return found
+        return search(unit, k, last, each, np.inf)  # type: ignore[return-value]
+
+
+def search(unit: Float, k: int, products: Products, each: Each, hopeless: float) -> tuple[Int, Int] | None:
+    """The neighbours as of `exact_knn`, or None once more than that share of rows were given up."""
+    n = len(unit)
+    wanted, slack = max(k - 1, 1), products.slack()
+    capacity = max(4 * k, 64) + ROOM
+    floor = np.full(n, -np.inf, np.float32)
+    count = np.zeros(n, np.int32)
+    kept = np.empty((n, capacity), np.float32)
+    ids = np.empty((n, capacity), np.int32)
+
+    def play(left: int, right: int) -> None:
+        r0, c0 = left * TILE, right * TILE
+        tile = products.tile(r0, r0 + TILE, c0, c0 + TILE)
+        offer_tile(tile, r0, c0, wanted, slack, floor, count, kept, ids)
+
+    for pairs in tournament(-(-n // TILE)):
+        each(play, pairs)
+        if (count < 0).sum() > hopeless * n:
+            return None
+    index, similarity = np.empty((n, k), np.int32), np.empty((n, k), np.int32)
+    shared = (unit, wanted, slack, floor, count, kept, ids, index, similarity)
+    each(settle, ((*run, *shared) for run in runs(n)))
+    search_again(unit, np.flatnonzero(count < 0), index, similarity, each)
+    return index, similarity
+
+
+def tournament(blocks: int) -> Iterator[list[tuple[int, int]]]:
+    """Rounds of pairs (left ≤ right) in which no block occurs twice; first each with itself (circle method)."""
+    yield [(block, block) for block in range(blocks)]
+    ring = list(range(blocks + blocks % 2))  # an odd one out pauses against the block that does not exist
+    half = len(ring) // 2
+    for _ in range(len(ring) - 1):
+        pairs = zip(ring[:half], ring[: -half - 1 : -1], strict=True)
+        yield [(min(pair), max(pair)) for pair in pairs if max(pair) < blocks]
+        ring = [ring[0], ring[-1], *ring[1:-1]]
+
+
+def search_again(unit: Float, rows: Long, index: Int, similarity: Int, each: Each) -> None:
+    """Redo rows in place, each among all others, by float32 products."""
+    products = single(torch.from_numpy(unit))
+    shared = (unit, max(index.shape[1] - 1, 1), products.slack(), index, similarity)
+    block = max(1, (1 << 24) // len(unit))  # 64 MB of products at a time
+    for start in range(0, len(rows), block):
+        part = rows[start : start + block]
+        near = torch.mm(products.rows[part], products.rows.T).numpy()
+        each(search_row, ((i, row, *shared) for i, row in zip(part, near, strict=True)))

@@ -1,0 +1,152 @@
+"""The compiled loops of the nearest-neighbour searches: keep candidates, compare them exactly, keep the best.
+
+kept, ids: (N, capacity), each row's candidates so far; count: (N,) how many; floor: (N,) a product below it cannot be
+of one of the row's k best. A row with too many candidates within the error of the products is given up: -1, infinity.
+"""
+
+# mypy: ignore-errors
+
+import numpy as np
+from numba import njit
+from numba.cpython.unsafe.numbers import trailing_zeros
+
+from airfast.labels.seam import SIMILARITY_BITS
+
+ONE = float(1 << SIMILARITY_BITS)
+LOW = 0x7FFFFFFF
+STEP = 64  # entries compared at once, one bit each
+HALVINGS = 21  # of a bracket of 4: to 2e-6, less than any bound of error
+ROOM = 32  # candidates between compactions; a buffer with less free room than this after one is given up
+
+
+@njit(inline="always")
+def fixed_dot(a, b):
+    """Inner product in float64, rounded to the fixed-point grid: near-ties of float32 become ties or get resolved."""
+    total = 0.0
+    for c in range(a.shape[0]):
+        total += np.float64(a[c]) * np.float64(b[c])
+    return np.int64(np.floor(total * ONE + 0.5))
+
+
+@njit(nogil=True, cache=True)
+def bar(values, least, k, slack):
+    """What the k-th largest of the values says a candidate must reach, where k of them are at least `least`.
+
+    The k-th largest is bracketed by bisection: to count what is above a value takes no branches, as sorting does.
+    """
+    low, high = max(least, np.float32(-2)), np.float32(2)
+    for _ in range(HALVINGS):
+        middle = (low + high) / np.float32(2)
+        above = np.int32(0)
+        for a in range(values.shape[0]):
+            above += np.int32(values[a] >= middle)
+        if above >= k:
+            low = middle
+        else:
+            high = middle
+    return low - slack[0] - slack[1] * abs(low)
+
+
+@njit(nogil=True, cache=True)
+def compact(i, k, slack, floor, count, kept, ids):
+    """Raise the floor of row i by its candidates so far, and drop what is below."""
+    full = count[i]
+    least = bar(kept[i, :full], floor[i], k, slack)
+    m = 0
+    for a in range(full):
+        kept[i, m] = kept[i, a]
+        ids[i, m] = ids[i, a]
+        m += kept[i, a] >= least
+    floor[i] = least
+    count[i] = m
+    if m > kept.shape[1] - ROOM:
+        floor[i], count[i] = np.inf, -1
+
+
+@njit(inline="always")
+def offer(i, j, value, k, slack, floor, count, kept, ids):
+    """Take j as a candidate of row i if its value reaches the floor; without a branch that would be mispredicted."""
+    m = np.uint64(max(count[i], 0))
+    taken = value >= floor[i]
+    kept[i, m] = value
+    ids[i, m] = j
+    count[i] += taken
+    if taken & (count[i] % ROOM == 0) & (count[i] > k):
+        compact(i, k, slack, floor, count, kept, ids)
+
+
+@njit(nogil=True, cache=True)
+def offer_tile(tile, r0, c0, k, slack, floor, count, kept, ids):
+    """Offer a tile of products, first row r0 and first column c0, to its rows and, off the diagonal, to its columns."""
+    rows, columns = tile.shape
+    bars = np.full(columns, np.inf, np.float32)
+    if r0 != c0:
+        bars[:] = floor[c0 : c0 + columns]
+    for r in range(rows):
+        i = np.uint64(r0 + r)
+        if r0 == c0:
+            tile[r, r] = -np.inf
+            if columns > k:  # the first tile of these rows: a floor at once saves most of the offers
+                floor[i] = bar(tile[r], floor[i], k, slack)
+        least = floor[i]
+        for start in range(0, columns, STEP):
+            part, part_bars = tile[r, start : start + STEP], bars[start : start + STEP]
+            hits = np.uint64(0)  # a bit for each entry that the row or the column may want
+            for c in range(part.shape[0]):
+                above = part[c] >= (least if least < part_bars[c] else part_bars[c])
+                hits |= np.uint64(above) << np.uint64(c)
+            while hits:
+                c = np.uint64(trailing_zeros(hits))
+                hits &= hits - np.uint64(1)
+                j = np.uint64(c0 + start) + c
+                offer(i, j, part[c], k, slack, floor, count, kept, ids)
+                if r0 != c0:
+                    offer(j, i, part[c], k, slack, floor, count, kept, ids)
+
+
+@njit(nogil=True, cache=True)
+def insert(key, best):
+    """Keep a key among the best, largest first; the smallest falls out."""
+    a = best.shape[0]
+    if a and key > best[a - 1]:
+        a -= 1
+        while a and best[a - 1] < key:
+            best[a] = best[a - 1]
+            a -= 1
+        best[a] = key
+
+
+@njit(nogil=True, cache=True)
+def write_best(i, best, index, similarity):
+    """The answer for row i: itself, then the best keys; a key is similarity above, negated index below."""
+    index[0] = i
+    similarity[0] = 1 << SIMILARITY_BITS
+    for a in range(best.shape[0]):
+        index[a + 1] = LOW - (best[a] & 0xFFFFFFFF)
+        similarity[a + 1] = best[a] >> 32
+
+
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+def settle(first, last, unit, k, slack, floor, count, kept, ids, index, similarity):
+    """The answer for a run of rows by exact similarity of their candidates; rows given up are left open."""
+    for i in range(first, last):
+        if count[i] > k:
+            compact(i, k, slack, floor, count, kept, ids)
+        if count[i] >= 0:
+            best = np.full(index.shape[1] - 1, np.iinfo(np.int64).min, np.int64)
+            for a in range(count[i]):
+                j = np.int64(ids[i, a])
+                insert((fixed_dot(unit[i], unit[j]) << 32) | (LOW - j), best)
+            write_best(i, best, index[i], similarity[i])
+
+
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+def search_row(i, near, unit, k, slack, index, similarity):
+    """As `settle`, for one row, among all columns, from their products."""
+    near[i] = -np.inf
+    least = bar(near, np.float32(-2), k, slack)
+    best = np.full(index.shape[1] - 1, np.iinfo(np.int64).min, np.int64)
+    for j in range(near.shape[0]):
+        if near[j] >= least and j != i:
+            insert((fixed_dot(unit[i], unit[j]) << 32) | (LOW - j), best)
+    write_best(i, best, index[i], similarity[i])

@@ -1,0 +1,105 @@
+"""The one seam of the label stage: what a device must offer, and what crosses between its steps.
+
+Similarities and weights cross the seam as fixed-point integers. Integer sums do not depend on their order, so labels
+are the same bits for every number of threads, every memory limit and every device.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+SIMILARITY_BITS = 30  # a similarity of 1.0 is 2**30: finer than float32 near 1, and it fits int32
+EPS_SLACK = 1e-7  # two distances closer than this are the same: rounding must not decide d ≤ eps
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The k nearest rows of each row, nearest first, itself included and always first; ties by index.
+
+    index: (N, k) int32. similarity: (N, k) int32, the inner product of unit rows times 2**SIMILARITY_BITS.
+    recall: the share of the true neighbours found, measured on a sample of rows; None for an exact search.
+    """
+
+    index: torch.Tensor
+    similarity: torch.Tensor
+    recall: float | None = None
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """V after local query expansion as sparse rows; a row's weights sum to about `one`.
+
+    indptr: (N+1,) int64. columns: (nnz,) int32. weights: (nnz,) int32, the weight times `one`.
+    """
+
+    indptr: torch.Tensor
+    columns: torch.Tensor
+    weights: torch.Tensor
+    one: int
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Some of the pairs with distance ≤ eps, each pair once: row < col, both (E,) int32; distance (E,) float32."""
+
+    row: torch.Tensor
+    col: torch.Tensor
+    distance: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """DBSCAN's answer: labels (N,) int64 with -1 for noise, core (N,) bool."""
+
+    labels: torch.Tensor
+    core: torch.Tensor
+
+
+class Backend(Protocol):
+    """What a device must offer. All tensors stay on `device`."""
+
+    name: str
+    device: torch.device
+
+    def knn(self, unit: torch.Tensor, k: int, method: str, memory_mb: int) -> Neighbours:
+        """Neighbours of (N, D) float32 unit rows among themselves; method exact, hnsw or ivf; k ≤ N."""
+        ...
+
+    def encode(self, unit: torch.Tensor, neighbours: Neighbours, k1: int, k2: int, memory_mb: int) -> Encoding:
+        """METHOD 3.3–3.5: reciprocal sets, their expansion, softmax weights, local query expansion."""
+        ...
+
+    def edges(self, encoding: Encoding, eps: float, memory_mb: int) -> Iterator[Edges]:
+        """METHOD 3.6: every pair with Jaccard distance ≤ eps, in blocks that respect the memory limit."""
+        ...
+
+    def near(self, rows: torch.Tensor, radius: float, memory_mb: int) -> Iterator[Edges]:
+        """Every pair of (N, D) float32 rows within a Euclidean radius (to a relative EPS_SLACK), in blocks likewise."""
+        ...
+
+    def cluster(self, edges: Iterable[Edges], n: int, min_samples: int) -> Clusters:
+        """METHOD 3.7: DBSCAN on the pairs within eps; a point counts among its own neighbours."""
+        ...
+
+    def agree(self, first: Neighbours, second: Neighbours, k: int) -> torch.Tensor:
+        """Eq. 1: intersection over union of the k neighbours after the row itself, (N,) float32; 1.0 for k = 0."""
+        ...
+
+
+def half_set(k1: int) -> int:
+    """Size of the half set of METHOD 3.2, the row itself included."""
+    return min(round(k1 / 2) + 1, k1)
+
+
+def error_bound(d: int) -> float:
+    """How far a float32 inner product of unit rows of length d can be from the fixed-point one (about d·2⁻²⁴)."""
+    return 1.01 * (d + 2) * 2.0**-24 + 2.0**-SIMILARITY_BITS
+
+
+def smallest_overlap(eps: float, one: int) -> int:
+    """The least Σ min, in fixed point, of a pair within eps: d = 1 − m/(2−m) ≤ eps ⇔ m ≥ 2(1−eps)/(2−eps)."""
+    within = eps + EPS_SLACK
+    return max(1, math.ceil(2 * (1 - within) / (2 - within) * one))

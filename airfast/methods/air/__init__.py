@@ -1,0 +1,1 @@
+"""AIR (Section III of the paper)."""

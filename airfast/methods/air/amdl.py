@@ -1,0 +1,158 @@
+"""AMDL and ALR around the label stage: one epoch's features to the targets of its training steps (METHOD 3 and 4)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import adjusted_mutual_info_score
+from torch import Tensor
+from torch.nn import functional as F
+
+from airfast.config import Config
+from airfast.data.motion import MotionSet
+from airfast.errors import InputError
+from airfast.labels import LabelSet, generate_labels
+from airfast.labels.statistics import contingency, describe_frame
+from airfast.methods.air.air import Air, Targets
+from airfast.methods.air.optimiser import refresh_heads
+from airfast.models.heads import sums_by_label
+
+
+@dataclass(frozen=True)
+class EpochLabels:
+    """The discrete labels of one epoch, for the training clips."""
+
+    labels: Tensor  # (N,) int64; −1 is noise
+    agreement: Tensor  # (N,) float32
+    clusters: int
+    found: LabelSet  # as the label stage gave them, before ``outliers`` is applied
+
+    def of(self, clips: Tensor) -> Targets:
+        """The targets of a batch of clips (B,)."""
+        return Targets(self.labels[clips], self.agreement[clips], self.clusters)
+
+
+def known_nuisance(motion: MotionSet, kind: str, device: torch.device) -> Tensor | None:
+    """The action or person of every clip as (N,) int64, where features are not to follow it; None otherwise."""
+    if kind == "none":
+        return None
+    known = motion.groups if kind == "group" else motion.subjects
+    if "" in known:
+        raise InputError(f"nuisance={kind}: the {kind} of clip {motion.names[known.index('')]} is not known")
+    return codes(known, device)
+
+
+def centred(features: Tensor, nuisance: Tensor) -> Tensor:
+    """Features (N, D) standardised, column by column, within the clips that share their nuisance (N,).
+
+    An action moves the mean of a feature and sets how far it can vary at all; both would be what clusters follow.
+    The mean counts one clip more, at the mean of all: a clip that is alone keeps half of what sets it apart. The
+    variance counts eight more, of the variance about those means over all clips.
+    """
+    features = features - features.mean(dim=0)
+    count = torch.bincount(nuisance)[:, None]  # (groups, 1)
+    features = features - (sums_by_label(features, nuisance, len(count)) / (count + 1))[nuisance]
+    squares = features.square()
+    variance = (sums_by_label(squares, nuisance, len(count)) + 8 * squares.mean(dim=0)) / (count + 8)
+    return features * torch.where(variance > 0, variance.rsqrt(), 0.0)[nuisance]
+
+
+def clustered(config: Config, features: dict[str, Tensor], nuisance: Tensor | None = None) -> Tensor:
+    """What the label stage clusters: the unit-norm y_s side by side, divided by √3 (or y_X alone), (N, D)."""
+    scales = config.scales if config.cluster.feature == "concat" else ("x",)
+    units = [F.normalize(seen(features[scale], nuisance).float(), dim=1) for scale in scales]
+    return torch.cat(units, dim=1).div(len(units) ** 0.5)
+
+
+def seen(features: Tensor, nuisance: Tensor | None) -> Tensor:
+    """Features (N, D) as the label stage sees them: centred by what it is to be blind to, if there is such."""
+    return features if nuisance is None else centred(features, nuisance)
+
+
+def cluster(config: Config, features: dict[str, Tensor], nuisance: Tensor | None = None) -> LabelSet:
+    """The label stage on features y_s (N, D) of every scale, as a configuration says (METHOD 3 and Eq. 1)."""
+    k1, k2 = config.cluster.neighbours(len(features["x"]))
+    appendage = config.appendage if config.alr.enabled else None
+    return generate_labels(
+        clustered(config, features, nuisance),
+        (seen(features["x"], nuisance), seen(features[appendage], nuisance)) if appendage else None,
+        metric=config.cluster.metric,
+        eps=config.cluster.eps,
+        min_samples=config.cluster.min_samples,
+        k1=k1,
+        k2=k2,
+        agreement_k=min(config.alr.k, len(features["x"]) - 1),
+        dbscan=config.cluster.dbscan,
+        backend=config.cluster.backend,
+    )
+
+
+def discrete_labels(
+    method: Air, optimiser: torch.optim.Optimizer, features: dict[str, Tensor], nuisance: Tensor | None = None
+) -> EpochLabels:
+    """Cluster, refine, and restart the heads on the clusters (METHOD 3 and Eq. 1).
+
+    Args:
+        method: its heads restart, unless fewer than two clusters were found.
+        optimiser: what it remembers of the heads is forgotten with them.
+        features: y_s (N, D) of every scale, of all training clips.
+        nuisance: (N,) int64, what the label stage is to be blind to; None for nothing.
+    """
+    config = method.config
+    found = cluster(config, features, nuisance)
+    labels, clusters = found.labels, found.num_clusters
+    if config.cluster.outliers == "singleton":
+        noise = labels < 0
+        labels = torch.where(noise, clusters + noise.cumsum(0) - 1, labels)
+        clusters += int(noise.sum())
+    if clusters < 2:
+        return EpochLabels(labels, found.agreement, 0, found)
+    method.restart_heads(features, labels, clusters)
+    refresh_heads(method, optimiser)
+    return EpochLabels(labels, found.agreement, clusters, found)
+
+
+class LabelLog:
+    """What the log says of each epoch's labels; classes and groups stay on the device, as do the labels themselves.
+
+    Args:
+        motion: the training clips.
+        device: where the labels will be.
+        before: (N,) labels of the last epoch of an interrupted run; None at the start.
+    """
+
+    def __init__(self, motion: MotionSet, device: torch.device, before: Tensor | None = None) -> None:
+        self.known: dict[str, Tensor] = {}
+        if (motion.labels >= 0).all():
+            self.known["ami_class"] = codes(motion.labels, device)
+        if len(set(motion.groups)) > 1:
+            self.known["ami_group"] = codes(motion.groups, device)
+        self.before = before
+
+    def describe(self, found: LabelSet) -> dict[str, Any]:
+        """Clusters, noise, agreement, what changed, and the adjusted mutual information with classes and groups."""
+        before = {} if self.before is None else {"before": self.before}
+        facts: dict[str, Any] = describe_frame(found.to_frame(**before))
+        self.before = found.labels
+        for name, known in self.known.items():
+            facts[name] = adjusted_mutual_information(contingency(known, found.labels, found.num_clusters))
+        return facts
+
+
+def label_quality(found: LabelSet, motion: MotionSet) -> dict[str, Any]:
+    """What the log says, of any labels of the clips of a set."""
+    return LabelLog(motion, found.labels.device).describe(found)
+
+
+def codes(names: Any, device: torch.device) -> Tensor:
+    """(N,) int64: names numbered in their order."""
+    return torch.from_numpy(np.unique(names, return_inverse=True)[1]).to(device)
+
+
+def adjusted_mutual_information(table: NDArray[np.int64]) -> float:
+    """Of two labellings, from their contingency table (C, K); 0 for what chance gives, 1 for the same partition."""
+    row, column = np.nonzero(table)
+    counts = table[row, column]
+    return float(adjusted_mutual_info_score(np.repeat(row, counts), np.repeat(column, counts)))

@@ -1,0 +1,206 @@
+"""What a run leaves behind: the encoder and the training state, as safetensors, written whole or not at all."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Generator, Tensor, nn
+
+from airfast._version import __version__
+from airfast.config import Config, validate
+from airfast.errors import InputError
+from airfast.methods.air.air import Air
+from airfast.methods.air.optimiser import refresh_heads
+from airfast.models.deployed import DeployedEncoder
+from airfast.models.heads import ClusterHead
+from airfast.skeletons.layout import Layout, layout_from_record
+
+ENCODER, STATE = "encoder.safetensors", "state.safetensors"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to that takes the place of ``path`` once it is complete and on disk."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def digest(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 over the names and bytes of tensors, in the order of their names."""
+    sha = hashlib.sha256()
+    for name in sorted(tensors):
+        sha.update(name.encode())
+        sha.update(tensors[name].contiguous().flatten().view(torch.uint8).numpy().data)
+    return sha.hexdigest()
+
+
+def write(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+    """Tensors and what is known of them, with their digest, in one file; raises InputError if it cannot be written."""
+    host = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = {"airfast": __version__, "sha256": digest(host), "about": json.dumps(about)}
+    try:
+        with replacing(path) as part:
+            part.write_bytes(save(host, header))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What :func:`write` wrote; raises InputError where the file is missing, foreign or damaged."""
+    try:
+        with safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: damaged or not a safetensors file ({error})") from None
+    if "about" not in header:
+        raise InputError(f"{path}: not written by airfast")
+    if header["sha256"] != digest(tensors):
+        raise InputError(f"{path}: damaged, its contents do not match their SHA-256")
+    return tensors, json.loads(header["about"])
+
+
+def save_encoder(run: Path, method: Air, layout: Layout, epoch: int) -> None:
+    """The input stage and the encoder of a method, with the configuration and layout that rebuild them."""
+    parts = {"inputs": method.inputs, "encoder": method.encoder}
+    tensors = {f"{part}.{name}": value for part, module in parts.items() for name, value in module.state_dict().items()}
+    about = {
+        "config": method.config.model_dump(mode="json"),
+        "layout": {"name": layout.name, "record": layout.record()},
+        "epoch": epoch,
+    }
+    write(run / ENCODER, tensors, about)
+
+
+def load_encoder(run: Path | str, scales: tuple[str, ...] = ("x",)) -> DeployedEncoder:
+    """The pre-trained encoder of a run, in eval mode, on the CPU.
+
+    Args:
+        run: a run folder or an ``encoder.safetensors``.
+        scales: features to give side by side: x alone as deployed (METHOD 2), or x, la and ha.
+
+    Raises:
+        InputError: no such file, a damaged one, one of an older network, or a scale the run was not trained with.
+    """
+    path = Path(run)
+    tensors, about = read(path / ENCODER if path.is_dir() else path)
+    config = validate(about["config"])
+    missing = set(scales) - set(config.scales)
+    if missing:
+        raise InputError(f"{path}: trained without scale {', '.join(sorted(missing))}")
+    layout = layout_from_record(about["layout"]["record"], about["layout"]["name"], str(path))
+    encoder = DeployedEncoder(config, layout, scales)
+    wanted = encoder.state_dict().keys()
+    fill(encoder, {name: tensor for name, tensor in tensors.items() if name in wanted}, path)
+    return encoder.eval()
+
+
+def fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Give a network its saved tensors; raises InputError where they are of another network."""
+    shapes = {name: value.shape for name, value in network.state_dict().items()}
+    if {name: value.shape for name, value in tensors.items()} != shapes:
+        raise InputError(f"{path}: of a version of airfast whose network was another; train it again")
+    network.load_state_dict(tensors)
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Everything the rest of a run depends on."""
+
+    method: Air
+    optimiser: torch.optim.Optimizer
+    generator: Generator
+
+    def save(self, run: Path, epoch: int) -> None:
+        """Write the state after ``epoch`` epochs."""
+        write_state(run, self.method, self.method.config, self.optimiser, self.generator, epoch)
+
+    def load(self, path: Path) -> int:
+        """Take over a saved state; returns the number of epochs it has behind it.
+
+        Raises:
+            InputError: a damaged file, or one of a run with another configuration (the first differing key is named).
+        """
+        groups, epoch = read_state(path, self.method.config)
+        for scale, head in self.method.heads.items():
+            assert isinstance(head, ClusterHead)
+            rows = groups["method"].get(f"heads.{scale}.weight")
+            head.resize(0 if rows is None else len(rows))
+        refresh_heads(self.method, self.optimiser)
+        take_over(groups, path, self.method, self.optimiser, self.generator)
+        return epoch
+
+
+Groups = dict[str, dict[str, Tensor]]
+
+
+def write_state(
+    run: Path, network: nn.Module, config: Config, optimiser: torch.optim.Optimizer, generator: Generator, epoch: int
+) -> None:
+    """Weights, the optimiser's moments and the generator after ``epoch`` epochs."""
+    tensors = {f"method.{name}": value for name, value in network.state_dict().items()}
+    for index, moments in optimiser.state_dict()["state"].items():
+        known = {name: value for name, value in moments.items() if value is not None}
+        tensors |= {f"optimiser.{index}.{name}": value for name, value in known.items()}
+    tensors["generator"] = generator.get_state()
+    write(run / STATE, tensors, {"epoch": epoch, "config": config.model_dump(mode="json")})
+
+
+def read_state(path: Path, config: Config) -> tuple[Groups, int]:
+    """The tensors of a state by group, and the epochs it has behind it; raises InputError if it is of another run."""
+    tensors, about = read(path)
+    same_run(path, about["config"], config)
+    groups: Groups = {"method": {}, "optimiser": {}, "generator": {}}
+    for name, tensor in tensors.items():
+        group, _, rest = name.partition(".")
+        groups[group][rest] = tensor
+    return groups, int(about["epoch"])
+
+
+def take_over(
+    groups: Groups, path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, generator: Generator
+) -> None:
+    """Load what :func:`read_state` gave; raises InputError where the network is another one."""
+    if groups["method"].keys() != network.state_dict().keys():
+        raise InputError(f"{path}: the state of another kind of run; use another --out")
+    network.load_state_dict(groups["method"])
+    state = optimiser.state_dict()
+    state["state"] = {}
+    for name, tensor in groups["optimiser"].items():
+        index, _, moment = name.partition(".")
+        state["state"].setdefault(int(index), {})[moment] = tensor
+    optimiser.load_state_dict(state)
+    generator.set_state(groups["generator"][""])
+
+
+def same_run(path: Path, saved: dict[str, Any], config: Config) -> None:
+    """Raise InputError unless both configurations are the same, naming the first key that differs."""
+    ours = config.model_dump(mode="json")
+    for key, value in flatten(ours).items():
+        other = flatten(saved).get(key)
+        if other != value:
+            raise InputError(f"{path}: a run with {key} = {other!r}, not {value!r}; use another --out")
+
+
+def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings to dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

@@ -1,0 +1,137 @@
+"""The sweep on tiny runs: made once, resumed after a kill, told in a table and a plot."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from airfast.ablation import ablate as room
+from airfast.ablation import sweep
+from airfast.ablation.report import differences, mean_interval, table, write_study
+from airfast.errors import InputError
+from tests.conftest import TINY
+
+EPOCHS = 6  # of TINY
+
+
+@pytest.fixture(scope="module")
+def folder(walkers, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ablation")
+    walkers.save(folder / "set")
+    return folder
+
+
+def ablate(folder, tables, report=lambda state: None, overrides=()):
+    return room.ablate(folder / "set", folder / "out", tables, 1, "demo", None, (*TINY, *overrides), 2, "cpu", report)
+
+
+@pytest.fixture
+def one_row(monkeypatch):
+    """A study of one row in place of the paper's: each costs a process."""
+    rows = (room.Variant("0.6", ("cluster.eps=0.6",)),)
+    monkeypatch.setitem(room.STUDIES, "eps", room.Study("fig-5", "Fig. 5", "eps", rows, "0.6", ()))
+
+
+def test_a_killed_run_is_resumed_and_a_finished_one_is_not_made_again(folder, one_row, monkeypatch):
+    started, news = [], []
+    start = sweep.start
+
+    def remember(*given):
+        process = start(*given)
+        started.append((given[1].name, process))
+        return process
+
+    def kill_once(state):
+        news.extend(state.news)
+        job, process = started[0]
+        done = folder / "out" / "runs" / job / "state.safetensors"
+        if done.exists() and not any("killed" in line for line in news) and process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(sweep, "start", remember)
+    monkeypatch.setattr(sweep, "POLL_SECONDS", 0.02)
+    (record,) = ablate(folder, "eps", kill_once)
+    victim = started[0][0]
+    assert any(line.startswith("killed by signal 9 after") and victim in line for line in news)
+    assert [name for name, _ in started].count(victim) == 2
+    lines = (folder / "out" / "runs" / victim / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == list(range(1, EPOCHS + 1))
+    assert all(row["seeds"][0]["linear accuracy"] > 0 for row in record["rows"])
+    before = len(started)
+    assert ablate(folder, "eps") == [record]
+    assert len(started) == before
+    write_study(record, folder / "out")
+    assert (folder / "out" / "fig-5.png").stat().st_size > 10_000
+    page = (folder / "out" / "fig-5.md").read_text()
+    assert page.count("\n| ") == 1 + 1 + 3  # head, row, baselines
+    with pytest.raises(InputError, match="holds a run of another configuration"):
+        ablate(folder, "eps", overrides=("train.lr=0.002",))
+
+
+def test_rows_share_their_runs():
+    base = room.base_config("small", 8, ())
+    assert (base.train.epochs, base.train.warmup) == (8, 4)  # 60 of the preset's 120 epochs
+    runs = {
+        (key, variant.name): room.job_of(room.Path("out"), base, "small", (), variant, 0)
+        for key in room.PAPER_STUDIES.split(",")
+        for variant in room.STUDIES[key].variants
+    }
+    full = runs["iv", "all"]
+    assert full == runs["v", "LA + HA"] == runs["eps", "0.6"] == runs["parts", "appendages"]
+    assert runs["iv", "+ AMDL"] == runs["v", "none"]
+    assert runs["iv", "+ AMDL + ALR"] == runs["parts", "equal"]
+    assert len({job.folder for job in runs.values()}) == 5 + 2 + 4 + 1
+    assert len({job.config.to_yaml() for job in runs.values()}) == 5 + 2 + 4 + 1
+    baseline = runs["iv", "baseline"].config
+    assert (baseline.scales, baseline.heads) == (("x",), ())
+    assert full.config == base
+
+
+def test_wrong_inputs(folder, walkers, tmp_path):
+    with pytest.raises(InputError, match=r"--tables 'epss': unknown \(did you mean 'eps'"):
+        ablate(folder, "iv,epss")
+    with pytest.raises(InputError, match="no labelled clips to test on"):
+        ablate(folder, "iv", overrides=("split.kind=none",))
+    with pytest.raises(InputError, match=r"unknown key 'alr\.kk'"):
+        ablate(folder, "iv", overrides=("alr.kk=3",))
+    with sweep.locked(tmp_path), pytest.raises(InputError, match="another sweep"), sweep.locked(tmp_path):
+        pass
+
+
+def test_runs_that_fail_are_told_in_their_own_words(folder, tmp_path, monkeypatch):
+    def pretend(status):
+        def start(data, job, workers, device, lock):
+            job.log().write_text("preset demo\nerror: what was wrong\n")
+            return subprocess.Popen(["sh", "-c", f"exit {status}"])
+
+        return start
+
+    jobs = [sweep.Job(tmp_path / name, room.base_config("demo", None, TINY)) for name in ("one", "two")]
+    monkeypatch.setattr(sweep, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(sweep, "start", pretend(1))
+    lines = sweep.run_sweep(folder / "set", jobs, 1, "cpu", lambda state: None)
+    assert lines == ["one: error: what was wrong", "two: error: what was wrong"]  # the others go on
+    monkeypatch.setattr(sweep, "start", pretend(2))
+    with pytest.raises(InputError, match="one: error: what was wrong"):  # a wrong input is wrong for all of them
+        sweep.run_sweep(folder / "set", jobs, 1, "cpu", lambda state: None)
+
+
+def test_table_compares_seed_by_seed_and_leaves_gaps():
+    measured = [
+        {"linear accuracy": a, "linear macro_f1": a, "1-NN accuracy": a, "20-NN accuracy": a} for a in (0.4, 0.6)
+    ]
+    better = [{key: value + 0.1 for key, value in each.items()} for each in measured]
+    assert mean_interval(differences(better, measured)) == "+10.0 [+10.0, +10.0]"
+    assert differences([None, better[1]], measured) == pytest.approx([10])
+    rows = [
+        {"name": "a", "paper": 45.87, "seeds": measured},
+        {"name": "b", "paper": None, "seeds": [None, better[1]]},
+        {"name": "c", "paper": None, "seeds": [None, None]},
+    ]
+    head, cells = table({"axis": "x", "reference": "a", "rows": rows, "baselines": {"majority": measured}})
+    assert head == ["x", "linear", "over a", "macro-F1", "1-NN", "20-NN", "paper, EGBM"]
+    assert cells[0] == ["a", "50.0 ± 14.1", "", *["50.0 ± 14.1"] * 3, "45.87"]
+    assert cells[1][:3] == ["b", "70.0", "+10.0"]
+    assert cells[2][:3] == ["c", "–", "–"]

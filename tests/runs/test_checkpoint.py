@@ -1,0 +1,83 @@
+import pytest
+import torch
+
+from airfast.data.dataset import DeviceClips
+from airfast.errors import InputError
+from airfast.runs.checkpoint import ENCODER, fill, load_encoder, read, save_encoder, write
+from airfast.training.pretrain import untrained
+
+
+@pytest.fixture
+def run(walkers, tiny, tmp_path):
+    config = tiny()
+    clips = DeviceClips.from_motion(walkers, config.inputs, torch.device("cpu"))
+    method = untrained(config, walkers.layout, clips).eval()
+    save_encoder(tmp_path, method, walkers.layout, epoch=3)
+    return tmp_path, method, clips
+
+
+def test_loaded_encoder_gives_the_features_of_the_run(run):
+    path, method, clips = run
+    batch = clips.whole(torch.arange(5))
+    with torch.no_grad():
+        features = method.features(batch)
+        torch.testing.assert_close(load_encoder(path)(batch), features["x"])
+        everything = load_encoder(path / ENCODER, scales=("x", "la", "ha"))
+        torch.testing.assert_close(everything(batch), torch.cat(list(features.values()), 1))
+    assert not load_encoder(path).training
+
+
+def test_unknown_scale(run):
+    with pytest.raises(InputError, match="trained without scale feet"):
+        load_encoder(run[0], scales=("x", "feet"))
+
+
+def test_damaged_truncated_foreign_and_missing_files(run, tmp_path):
+    path = run[0] / ENCODER
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(InputError, match="do not match their SHA-256"):
+        load_encoder(run[0])
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="damaged or not a safetensors file"):
+        load_encoder(run[0])
+    path.write_bytes(b"not tensors")
+    with pytest.raises(InputError, match="damaged or not a safetensors file"):
+        load_encoder(run[0])
+    with pytest.raises(InputError, match="no such file"):
+        load_encoder(tmp_path / "nowhere")
+
+
+def test_an_encoder_of_another_network_is_refused_in_one_line(run):
+    path = run[0] / ENCODER
+    tensors, about = read(path)
+    write(path, {name.replace("backbone", "trunk"): value for name, value in tensors.items()}, about)
+    with pytest.raises(InputError, match="whose network was another"):
+        load_encoder(run[0])
+    write(path, {name: value[..., :1] for name, value in tensors.items()}, about)
+    with pytest.raises(InputError, match="whose network was another"):
+        load_encoder(run[0])
+
+
+def test_a_network_takes_its_own_tensors_and_no_others(tmp_path):
+    network = torch.nn.Linear(2, 1)
+    tensors = dict(network.state_dict())
+    fill(network, tensors, tmp_path)
+    with pytest.raises(InputError, match="whose network was another"):
+        fill(network, tensors | {"more": torch.ones(1)}, tmp_path)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "file.safetensors"
+    write(path, {"a": torch.ones(3)}, {"epoch": 1})
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(InputError, match="No space left"):
+        write(path, {"a": torch.zeros(3)}, {"epoch": 2})
+    tensors, about = read(path)
+    assert torch.equal(tensors["a"], torch.ones(3))
+    assert about == {"epoch": 1}
+    assert [each.name for each in tmp_path.iterdir()] == ["file.safetensors"]

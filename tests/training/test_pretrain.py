@@ -1,0 +1,194 @@
+import dataclasses
+import json
+import sys
+
+import pandas as pd
+import pytest
+import torch
+
+from airfast.config import load_config
+from airfast.data.dataset import DeviceClips
+from airfast.device import pick_device
+from airfast.errors import InputError
+from airfast.labels import generate_labels
+from airfast.methods.air import amdl
+from airfast.runs.checkpoint import STATE, read
+from airfast.training.step import TrainingStep
+from tests.conftest import TINY
+
+pretraining = sys.modules["airfast.training.pretrain"]  # the package's own name ``pretrain`` is the function
+pretrain = pretraining.pretrain
+CPU = torch.device("cpu")
+
+
+def metrics(run):
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def without_times(run):
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in metrics(run)]
+
+
+@pytest.fixture(scope="module")
+def finished(walkers, tmp_path_factory):
+    return pretrain(walkers, load_config("demo", overrides=TINY), tmp_path_factory.mktemp("run"), "cpu")
+
+
+def test_a_run_folder_holds_everything(finished, walkers):
+    names = {path.name for path in finished.iterdir()}
+    assert names == {
+        "config.yaml",
+        "split.json",
+        "environment.json",
+        "metrics.jsonl",
+        "labels",
+        "encoder.safetensors",
+        "state.safetensors",
+    }
+    lines = metrics(finished)
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    assert {"intra", "inter", "vcreg", "loss", "lr", "seconds"} <= lines[0].keys()
+    assert "clusters" not in lines[1]  # the warm-up has two epochs
+    assert {"class_x", "class_ha", "clusters", "noise_share", "mean_agreement", "ami_class"} <= lines[-1].keys()
+    assert lines[-1]["seconds"].keys() == {"features", "labels", "training"}
+    frame = pd.read_parquet(finished / "labels" / "epoch_0006.parquet")
+    assert list(frame.columns) == ["sample", "label", "agreement", "core", "cluster_size"]
+    sides = json.loads((finished / "split.json").read_text())
+    assert list(frame["sample"]) == sides["train"]
+    assert set(sides["train"]) | set(sides["test"]) == set(walkers.names)
+
+
+def test_every_term_is_in_the_loss(finished):
+    terms = ("intra", "inter", "vcreg", "class_x", "class_ha")
+    for line in metrics(finished):
+        assert line["loss"] == pytest.approx(sum(line.get(term, 0) for term in terms), rel=1e-5)
+
+
+def test_resumed_run_equals_the_uninterrupted_one(finished, walkers, tiny, tmp_path):
+    class Interrupted(Exception):
+        pass
+
+    def stop_after_four(line):  # one epoch past the state saved at epoch 3, as a real interruption would be
+        if line["epoch"] == 4:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        pretrain(walkers, tiny(), tmp_path, "cpu", report=stop_after_four)
+    pretrain(walkers, tiny(), tmp_path, "cpu")
+    assert without_times(tmp_path) == without_times(finished)
+    ours, theirs = (read(run / STATE)[0] for run in (tmp_path, finished))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_resume_never_and_another_configuration(finished, walkers, tiny):
+    with pytest.raises(InputError, match="holds a run already"):
+        pretrain(walkers, tiny(), finished, "cpu", resume="never")
+    with pytest.raises(InputError, match=r"a run with train\.lr = 0\.001, not 0\.1"):
+        pretrain(walkers, tiny("train.lr=0.1"), finished, "cpu")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("asp=false",),
+        ("asp=la",),
+        ("asp=ha", "partition=equal"),
+        ("amdl=false",),
+        ("alr.enabled=false",),
+        ("modalities=[joint]",),
+        ("inputs=paper", "inputs.frames=16"),
+        ("mgaa.single_scales=all",),
+        ("mgaa.vcreg=false",),
+        ("model.heads=[x,la,ha]", "model.capacity=64"),
+        ("cluster.feature=x", "cluster.outliers=drop"),
+        ("cluster.outliers=singleton",),
+        ("split.kind=subject", "nuisance=subject"),
+    ],
+)
+def test_every_reading_of_the_paper_runs(walkers, tiny, tmp_path, overrides):
+    config = tiny("train.epochs=3", "train.warmup=1", *overrides)
+    lines = metrics(pretrain(walkers, config, tmp_path, "cpu"))
+    assert all(torch.isfinite(torch.tensor(line["loss"])) for line in lines)
+    assert ("class_x" in lines[-1]) == (config.amdl and lines[-1]["clusters"] >= 2)
+    if config.modalities == ("joint",):
+        assert lines[-1]["inter"] == 0
+
+
+def test_a_loss_that_is_not_finite_names_epoch_and_batch(walkers, tiny):
+    config = tiny()
+    clips = DeviceClips.from_motion(walkers, config.inputs, CPU)
+    state = pretraining.begin(config, walkers, clips)
+    with torch.no_grad():
+        next(state.method.projectors["joint"].parameters()).fill_(float("nan"))
+    with pytest.raises(pretraining.NonFiniteLoss, match="epoch 3, batch 1"):
+        pretraining.train_epoch(TrainingStep(state, clips), None, epoch=2)
+
+
+def test_too_few_clusters_leave_alignment_alone(walkers, tiny, tmp_path):
+    config = tiny("cluster.eps=0.001", "train.epochs=3", "train.warmup=1")
+    last = metrics(pretrain(walkers, config, tmp_path, "cpu"))[-1]
+    assert last["clusters"] == 0
+    assert "class_x" not in last
+
+
+def test_labels_come_from_the_named_features_and_views(walkers, tiny):
+    config = tiny()
+    clips = DeviceClips.from_motion(walkers, config.inputs, CPU)
+    state = pretraining.begin(config, walkers, clips)
+    features = pretraining.all_features(state.method, clips)
+    labels = amdl.discrete_labels(state.method, state.optimiser, features)
+    f = torch.cat([torch.nn.functional.normalize(features[s], dim=1) for s in ("x", "la", "ha")], 1) / 3**0.5
+    plain = generate_labels(f, (features["x"], features["ha"]), k1=8, k2=3, agreement_k=5)
+    assert torch.equal(labels.labels, plain.labels)
+    assert torch.equal(labels.agreement, plain.agreement)
+    # k1, k2 and k are those of TINY: 8, max(3, 8/5) and 5
+
+
+def test_centring_takes_away_what_is_shared_by_a_subject():
+    shared, own = torch.randn(3, 4) * 10, torch.randn(9, 4)
+    nuisance = torch.tensor([0, 0, 1, 1, 1, 0, 1, 1, 2])
+    features = shared[nuisance] + own * torch.tensor([1.0, 5.0, 2.0])[nuisance][:, None]
+    left = amdl.centred(features, nuisance)
+    about = torch.stack(
+        [
+            row - sum(features[nuisance == of] - features.mean(0)) / ((nuisance == of).sum() + 1)
+            for row, of in zip(features - features.mean(0), nuisance, strict=True)
+        ]
+    )
+    for index in range(9):
+        mates = about[nuisance == nuisance[index]]
+        variance = (sum(mates**2) + 8 * (about**2).mean(0)) / (len(mates) + 8)  # 8: as documented
+        torch.testing.assert_close(left[index], about[index] / variance.sqrt())
+
+
+def test_centring_leaves_a_feature_that_never_varies_at_zero():
+    features = torch.cat([torch.randn(6, 2), torch.full((6, 1), 3.0)], dim=1)
+    left = amdl.centred(features, torch.tensor([0, 0, 0, 1, 1, 1]))
+    assert left.isfinite().all()
+    assert not left[:, 2].any()
+
+
+def test_centring_by_what_is_not_known(walkers, tiny, tmp_path):
+    unknown = dataclasses.replace(walkers, groups=("",) * len(walkers))
+    with pytest.raises(InputError, match=r"nuisance=group: the group of clip .* is not known"):
+        pretrain(unknown, tiny("nuisance=group"), tmp_path / "run", "cpu")
+
+
+def test_fewer_clips_than_k1(walkers, tiny, tmp_path):
+    with pytest.raises(InputError, match=r"fewer than the 30 that cluster\.k1 asks for"):
+        pretrain(walkers.select(range(20)), tiny("cluster.k1=30", "split.kind=none"), tmp_path / "run", "cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_unwritable_output(walkers, tiny, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match="cannot be written"):
+        pretrain(walkers, tiny(), tmp_path / "file" / "run", "cpu")
+
+
+def test_cuda_is_never_replaced_silently():
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    with pytest.raises(InputError, match="torch sees no CUDA device"):
+        pick_device("cuda")
