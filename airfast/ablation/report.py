@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from airfast._version import __version__
-from airfast.errors import InputError
+from airfast.atomic import replacing, write_text
 from airfast.evaluate.table import half_width
 
 PROBES = ("linear", "1-NN", "20-NN")
@@ -26,13 +26,11 @@ Seeds = Sequence[dict[str, float] | None]
 
 def write_study(record: Record, out: Path) -> None:
     """``FILE.md``, ``FILE.json`` and ``FILE.png`` in a folder; InputError where they cannot be written."""
-    try:
-        text = json.dumps({"airfast": __version__, **record}, indent=1, allow_nan=False)
-        (out / f"{record['file']}.json").write_text(text + "\n", encoding="utf-8")
-        (out / f"{record['file']}.md").write_text(markdown(record), encoding="utf-8")
-        figure(record).savefig(out / f"{record['file']}.png", dpi=150, metadata={"Software": None})
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror})") from None
+    text = json.dumps({"airfast": __version__, **record}, indent=1, allow_nan=False)
+    write_text(out / f"{record['file']}.json", text + "\n")
+    write_text(out / f"{record['file']}.md", markdown(record))
+    with replacing(out / f"{record['file']}.png") as part:
+        figure(record).savefig(part, format="png", dpi=150, metadata={"Software": None})
 
 
 def values(seeds: Seeds, figure: str, scale: float = 100) -> list[float]:

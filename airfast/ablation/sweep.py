@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from airfast.atomic import write_text
 from airfast.config import Config
 from airfast.errors import InputError
-from airfast.runs.folder import describe_folder
+from airfast.runs.folder import describe_folder, read_evaluation
 
 POLL_SECONDS = 0.5
 LIVES = 3  # times a run is started before a kill counts as its failure
@@ -39,8 +40,11 @@ class Job:
         return self.folder.with_name(f"{self.name}.log")
 
     def finished(self) -> bool:
-        """Whether it was trained and evaluated to its end."""
-        return all((self.folder / each).is_file() for each in EVALUATIONS)
+        """Whether it was trained and evaluated to its end: its tables can be read."""
+        try:
+            return all(bool(read_evaluation(self.folder / each)["rows"]) for each in EVALUATIONS)
+        except InputError:
+            return False
 
     def epochs_done(self) -> int:
         """Epochs it has behind it, as its log of metrics tells."""
@@ -120,7 +124,7 @@ def check_folder(job: Job, data: Path) -> None:
 def start(data: Path, job: Job, workers: int, device: str, lock: int) -> "subprocess.Popen[bytes]":
     """Start a run; it holds the sweep's lock too, so that an orphan keeps others out until it ends."""
     settings = job.folder.with_name(f"{job.name}.yaml")
-    settings.write_text(job.config.to_yaml(), encoding="utf-8")
+    write_text(settings, job.config.to_yaml())
     command = [sys.executable, "-m", "airfast.cli", "pretrain", str(data), "--config", str(settings)]
     command += ["--preset", job.config.preset, "--out", str(job.folder)]
     threads = str(max(1, len(os.sched_getaffinity(0)) // workers))

@@ -1,6 +1,7 @@
 """The command: each function calls one function of the package and shows what came back."""
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -335,6 +336,7 @@ def doctor(
 
 def main() -> None:
     """Run the command; a wrong input is one line on standard error and exit status 2."""
+    warnings.formatwarning = lambda message, *_: f"note: {message}\n"  # not the line of code that says it
     try:
         app()
     except Exception as error:

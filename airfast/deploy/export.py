@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 
+from airfast.atomic import replacing
 from airfast.deploy.fold import fold
 from airfast.errors import InputError
-from airfast.runs.checkpoint import load_encoder, replacing
+from airfast.runs.checkpoint import load_encoder
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -40,9 +41,6 @@ def export(run: Path | str, out: Path | str, precision: str = "fp32") -> Path:
         program = torch.export.export(folded, (clips,), dynamic_shapes=({0: torch.export.Dim("batch")},))
         written = io.BytesIO()  # torch insists on the suffix of a file that it writes to
         torch.export.save(program, written)
-    try:
-        with replacing(out) as part:
-            part.write_bytes(written.getvalue())
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror})") from None
+    with replacing(out) as part:
+        part.write_bytes(written.getvalue())
     return out

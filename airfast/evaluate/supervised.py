@@ -1,12 +1,12 @@
 """The supervised rows of Table I: training with labels on the splits and the inputs of pre-training, and its scores."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from airfast.atomic import alone_in
 from airfast.config import Config, nearest
 from airfast.data.dataset import DeviceClips
 from airfast.data.motion import MotionSet
@@ -20,7 +20,7 @@ from airfast.evaluate.metrics import Scores, score
 from airfast.evaluate.report import Evaluation, save
 from airfast.evaluate.table import Row
 from airfast.evaluate.task import Task
-from airfast.runs.folder import append_metrics, open_run, write_environment, write_split
+from airfast.runs.folder import METRICS, append_metrics, open_run, read_metrics, write_environment, write_split
 from airfast.training.optimiser import learning_rate, set_learning_rate
 from airfast.training.supervised import Metrics, begin, predict, save_model, train_epoch
 
@@ -66,24 +66,25 @@ def train_supervised(
     )
     labels = task.labels(task.train).to(place)
     state = begin(config, task.motion.layout, task.classes, clips)
-    done = open_run(out, config, resume, state)
-    write_split(out, data, task.motion, task.train, task.test)
-    write_environment(out, describe_machine(place))
-    for epoch in range(done, config.train.epochs):
-        set_learning_rate(state.optimiser, learning_rate(config.train, epoch))
-        clock = Stopwatch(place)
-        metrics = train_epoch(state, clips, labels, epoch)
-        clock.lap("training")
-        metrics |= {"test": to_log(task.score(predict(state.model, test))), "seconds": clock.laps}
-        append_metrics(out, metrics)
-        last = epoch + 1 == config.train.epochs
-        if last or (epoch + 1) % config.train.checkpoint_every == 0:
-            save_model(out, state.model, task.motion, epoch + 1)
-            state.save(out, epoch + 1)
-        if report:
-            report(metrics)
-    found = Evaluation(tuple(results(out, config, task)), task.motion.classes, task.notes, "")
-    save(out, "supervised", None, [task], None, found)
+    with alone_in(out):
+        done = open_run(out, config, resume, state)
+        write_split(out, data, task.motion, task.train, task.test)
+        write_environment(out, describe_machine(place))
+        for epoch in range(done, config.train.epochs):
+            set_learning_rate(state.optimiser, learning_rate(config.train, epoch))
+            clock = Stopwatch(place)
+            metrics = train_epoch(state, clips, labels, epoch)
+            clock.lap("training")
+            metrics |= {"test": to_log(task.score(predict(state.model, test))), "seconds": clock.laps}
+            append_metrics(out, metrics)
+            last = epoch + 1 == config.train.epochs
+            if last or (epoch + 1) % config.train.checkpoint_every == 0:
+                save_model(out, state.model, task.motion, epoch + 1)
+                state.save(out, epoch + 1)
+            if report:
+                report(metrics)
+        found = Evaluation(tuple(results(out, config, task)), task.motion.classes, task.notes, "")
+        save(out, "supervised", None, [task], None, found)
     return found
 
 
@@ -106,13 +107,15 @@ def labelled(motion: MotionSet, config: Config) -> Task:
 
 def results(run: Path, config: Config, task: Task) -> list[Row]:
     """The majority class, the last epoch (the figure to report) and the best test epoch, which peeks, from the log."""
-    lines = [json.loads(line)["test"] for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    best = max(range(len(lines)), key=lambda epoch: lines[epoch]["accuracy"])
+    tests = {line["epoch"]: line["test"] for line in read_metrics(run)}
+    if config.train.epochs not in tests:
+        raise InputError(f"{run / METRICS}: the last epoch is not in the log; train again, with another --out")
+    best = max(tests, key=lambda epoch: float(tests[epoch]["accuracy"]))
     common = task.score(majority(task.motion.labels[task.train], len(task.test)))
     return [
         Row("majority", "–", (common,)),
-        Row(config.method, "last epoch", (from_log(lines[-1]),)),
-        Row(config.method, f"best epoch, {best + 1}", (from_log(lines[best]),)),
+        Row(config.method, "last epoch", (from_log(tests[config.train.epochs]),)),
+        Row(config.method, f"best epoch, {best}", (from_log(tests[best]),)),
     ]
 
 

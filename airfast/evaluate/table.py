@@ -13,7 +13,7 @@ import torch
 from scipy.special import stdtrit
 
 from airfast._version import __version__
-from airfast.errors import InputError
+from airfast.atomic import write_text
 from airfast.evaluate.metrics import Integers, Scores
 
 FIGURES = ("accuracy", "macro_f1", "balanced_accuracy")
@@ -113,10 +113,7 @@ def save_table(path: Path, about: dict[str, Any], rows: Sequence[Row]) -> None:
         **about,
         "rows": [row.record() for row in rows],
     }
-    try:
-        path.write_text(json.dumps(record, indent=1, allow_nan=False), encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    write_text(path, json.dumps(record, indent=1, allow_nan=False))
 
 
 Progress = Callable[[int, int], None]

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from airfast.errors import InputError
+from airfast.atomic import replacing
 from airfast.labels.cuda import interop
 
 
@@ -58,10 +58,5 @@ class LabelSet:
     def save(self, path: str | Path) -> None:
         """Write `to_frame` as Parquet, whole or not at all; a path that cannot be written is an InputError."""
         path = Path(path)
-        part = path.with_name(path.name + ".part")
-        try:
+        with replacing(path) as part:
             self.to_frame().to_parquet(part, index=False)
-            part.replace(path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error

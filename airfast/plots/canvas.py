@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from airfast.atomic import replacing
 from airfast.errors import InputError
-from airfast.runs.checkpoint import replacing
 
 INK, GREY, PALE = "#1b1b1f", "#85858d", "#c9c9cf"
 # Okabe and Ito, "Color Universal Design" (2008), in an order in which neighbours differ in lightness too.
@@ -120,9 +120,6 @@ def save(figure: Figure, out: Path) -> Path:
         InputError: it cannot be written.
     """
     metadata = {"Date": None} if out.suffix.lower() == ".svg" else None
-    try:
-        with replacing(out) as part, rc_context(STYLE):
-            figure.savefig(part, format=out.suffix[1:].lower(), dpi=150, metadata=metadata)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror or error})") from None
+    with replacing(out) as part, rc_context(STYLE):
+        figure.savefig(part, format=out.suffix[1:].lower(), dpi=150, metadata=metadata)
     return out

@@ -12,13 +12,13 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
 
+from airfast.atomic import replacing
 from airfast.config import nearest
 from airfast.data.motion import MotionSet
 from airfast.data.source import Source, open_motion
 from airfast.errors import InputError
 from airfast.plots.canvas import new_figure, plain, save, styled, target
 from airfast.plots.pose import DrawnPose, Flat, both_partitions, legend_of, prepare_axes, seen_from_the_side
-from airfast.runs.checkpoint import replacing
 
 FRAMES = 6
 """Frames of a strip."""
@@ -103,14 +103,11 @@ def animate(motion: MotionSet, index: int, out: Path) -> None:
     step = max(1, round(float(motion.fps[index]) / RATE))
     frames = list(range(0, int(min(motion.lengths[index], MOST_SECONDS * motion.fps[index])), step))
     times = np.append(frames, frames[-1] + step) / float(motion.fps[index])  # seconds
-    try:
-        with replacing(out) as part:
-            if out.suffix.lower() == ".gif":
-                write_gif(part, drawn_frames(motion, index, frames), times)
-            else:
-                write_mp4(part, drawn_frames(motion, index, frames), 1 / (times[1] - times[0]))
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror or error})") from None
+    with replacing(out) as part:
+        if out.suffix.lower() == ".gif":
+            write_gif(part, drawn_frames(motion, index, frames), times)
+        else:
+            write_mp4(part, drawn_frames(motion, index, frames), 1 / (times[1] - times[0]))
 
 
 def drawn_frames(motion: MotionSet, index: int, frames: list[int]) -> Iterator[Image.Image]:

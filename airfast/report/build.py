@@ -5,6 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from airfast._version import __version__
+from airfast.atomic import write_text
 from airfast.config import Config
 from airfast.data.source import Source
 from airfast.device import pick_device
@@ -14,7 +15,6 @@ from airfast.plots.run_features import read_features
 from airfast.report import clips, protocols, training
 from airfast.report.markup import Html, element, paragraph
 from airfast.report.settings import configuration
-from airfast.runs.checkpoint import replacing
 from airfast.runs.folder import read_config, read_metrics, read_split
 
 CONTENTS = {
@@ -52,11 +52,7 @@ def build_report(run: Path | str, out: Path | str | None = None, data: Source = 
     pick_device(device)  # a wrong device is the caller's mistake, and not a lack of the run
     out = target(out or run / "report.html", (".html", ".htm"))
     page = document(run, config, data, device)
-    try:
-        with replacing(out) as part:
-            part.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror})") from None
+    write_text(out, page)
     return out
 
 

@@ -2,19 +2,17 @@
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Generator, Tensor, nn
 
 from airfast._version import __version__
+from airfast.atomic import replacing
 from airfast.config import Config, validate
 from airfast.errors import InputError
 from airfast.methods.air.air import Air
@@ -26,21 +24,18 @@ from airfast.skeletons.layout import Layout, layout_from_record
 ENCODER, STATE = "encoder.safetensors", "state.safetensors"
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to that takes the place of ``path`` once it is complete and on disk."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+def seal(tensors: dict[str, Tensor], about: str) -> str:
+    """SHA-256 over what is known of tensors and their names, kinds, shapes and bytes, in the order of their names."""
+    sha = hashlib.sha256(about.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        sha.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        sha.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return sha.hexdigest()
 
 
-def digest(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 over the names and bytes of tensors, in the order of their names."""
+def older_seal(tensors: dict[str, Tensor]) -> str:
+    """The digest of files made before ``about`` was sealed too: names and bytes of the tensors alone."""
     sha = hashlib.sha256()
     for name in sorted(tensors):
         sha.update(name.encode())
@@ -51,29 +46,39 @@ def digest(tensors: dict[str, Tensor]) -> str:
 def write(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
     """Tensors and what is known of them, with their digest, in one file; raises InputError if it cannot be written."""
     host = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    header = {"airfast": __version__, "sha256": digest(host), "about": json.dumps(about)}
-    try:
-        with replacing(path) as part:
-            part.write_bytes(save(host, header))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    known = json.dumps(about)
+    with replacing(path) as part:
+        part.write_bytes(save(host, {"airfast": __version__, "seal": seal(host, known), "about": known}))
 
 
-def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What :func:`write` wrote; raises InputError where the file is missing, foreign or damaged."""
+def read(path: Path, *wanted: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What :func:`write` wrote, of which ``wanted`` has to be known.
+
+    Raises:
+        InputError: the file is missing, foreign, damaged or of another kind.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
     try:
         with safe_open(path, "pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: damaged or not a safetensors file ({error})") from None
-    if "about" not in header:
-        raise InputError(f"{path}: not written by airfast")
-    if header["sha256"] != digest(tensors):
+    except Exception as error:  # a damaged header ends in whatever safetensors and torch happen to raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: damaged or not a safetensors file ({reason})") from None
+    if not {"airfast", "about"} <= header.keys():
+        raise InputError(f"{path}: not written by airfast, or damaged")
+    sealed = header.get("seal") == seal(tensors, header["about"])
+    if not sealed and ("seal" in header or header.get("sha256") != older_seal(tensors)):
         raise InputError(f"{path}: damaged, its contents do not match their SHA-256")
-    return tensors, json.loads(header["about"])
+    try:
+        about: dict[str, Any] = json.loads(header["about"])
+        missing = set(wanted) - about.keys()
+    except (ValueError, AttributeError):
+        raise InputError(f"{path}: damaged, what is known of it is not JSON") from None
+    if missing:
+        raise InputError(f"{path}: a file of another kind, it says nothing of {', '.join(sorted(missing))}")
+    return tensors, about
 
 
 def save_encoder(run: Path, method: Air, layout: Layout, epoch: int) -> None:
@@ -99,7 +104,7 @@ def load_encoder(run: Path | str, scales: tuple[str, ...] = ("x",)) -> DeployedE
         InputError: no such file, a damaged one, one of an older network, or a scale the run was not trained with.
     """
     path = Path(run)
-    tensors, about = read(path / ENCODER if path.is_dir() else path)
+    tensors, about = read(path / ENCODER if path.is_dir() else path, "config", "layout")
     config = validate(about["config"])
     missing = set(scales) - set(config.scales)
     if missing:
@@ -164,9 +169,11 @@ def write_state(
 
 def read_state(path: Path, config: Config) -> tuple[Groups, int]:
     """The tensors of a state by group, and the epochs it has behind it; raises InputError if it is of another run."""
-    tensors, about = read(path)
+    tensors, about = read(path, "config", "epoch")
     same_run(path, about["config"], config)
     groups: Groups = {"method": {}, "optimiser": {}, "generator": {}}
+    if "generator" not in tensors:
+        raise InputError(f"{path}: not a training state; expected a {STATE}")
     for name, tensor in tensors.items():
         group, _, rest = name.partition(".")
         groups[group][rest] = tensor

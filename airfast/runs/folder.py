@@ -1,19 +1,24 @@
 """The folder a run leaves behind: configuration, split, a line of metrics and a file of labels an epoch."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any, Protocol
+from warnings import warn
 
 import pandas as pd
 import torch
 
+from airfast.atomic import replacing, write_text
 from airfast.config import Config, read_yaml, validate
 from airfast.data.motion import MotionSet
 from airfast.data.source import Source, describe_source
 from airfast.data.splits import Indices
-from airfast.errors import InputError
+from airfast.errors import InputError, Note
 from airfast.labels import LabelSet
 from airfast.runs.checkpoint import STATE
+
+METRICS = "metrics.jsonl"
 
 
 class Resumable(Protocol):
@@ -24,44 +29,97 @@ class Resumable(Protocol):
 
 
 def open_run(out: Path, config: Config, resume: str, state: Resumable) -> int:
-    """Make the folder ready and take over a state if there is one to go on from; returns the epochs behind it."""
+    """Make a folder that is there ready and take over a state to go on from; returns the epochs behind it."""
     here = out / STATE
     source = here if resume == "auto" else Path(resume)
     if resume == "never" and (out / "config.yaml").exists():
         raise InputError(f"{out}: holds a run already; use another --out, or --resume auto")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        done = state.load(source) if resume not in ("auto", "never") or (resume == "auto" and here.exists()) else 0
-        (out / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
-        keep_metrics(out / "metrics.jsonl", done)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror})") from None
+    done = state.load(source) if resume not in ("auto", "never") or (resume == "auto" and here.exists()) else 0
+    keep_metrics(out / METRICS, done, told=resume != "auto")
+    write_text(out / "config.yaml", config.to_yaml())
     return done
 
 
-def keep_metrics(path: Path, epochs: int) -> None:
-    """Cut the log back to the epochs that a state has behind it: those after it are about to be run again."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    kept = [line for line in lines if json.loads(line)["epoch"] <= epochs]
-    path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+def keep_metrics(path: Path, epochs: int, told: bool) -> None:
+    """Cut the log back to the epochs that a state has behind it: those after it are about to be run again.
+
+    The file is touched only if something is cut. A last line that was not written to its end is dropped, with a Note.
+
+    Args:
+        path: the log; made if there is none.
+        epochs: epochs that the state has behind it.
+        told: whether the state was named by the user, who then may go on with a log that misses epochs.
+
+    Raises:
+        InputError: a line is not JSON, or the log misses epochs that the state has behind it.
+    """
+    text = read_log(path) if path.exists() else ""
+    kept = {line["epoch"]: line for line in parsed(path, text) if line["epoch"] <= epochs}  # the last of each epoch
+    missing = sorted(set(range(1, epochs + 1)) - kept.keys())
+    if missing:
+        found = f"{path}: {len(missing)} of the {epochs} epochs that the state has behind it are not in the log"
+        if not told:
+            raise InputError(f"{found}; to go on without them: --resume {path.with_name(STATE)}")
+        warn(Note(f"{found}, the first: {missing[0]}"), stacklevel=2)
+    whole = "".join(f"{json.dumps(kept[epoch])}\n" for epoch in sorted(kept))
+    if whole != text or not path.exists():
+        write_text(path, whole)
+
+
+def read_log(path: Path) -> str:
+    """The text of a log; InputError where it cannot be read."""
+    try:
+        return path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
+
+
+def parsed(path: Path, text: str) -> list[dict[str, Any]]:
+    """The lines of a log; a last one that a kill or a full disk has torn is left out, with a Note.
+
+    Raises:
+        InputError: a line, named by its number, is not what an epoch logs.
+    """
+    lines = text.splitlines()
+    torn = bool(lines) and not text.endswith("\n")
+    found = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            known = json.loads(line)
+        except ValueError:
+            if torn and number == len(lines):
+                warn(Note(f"{path}: line {number} was not written to its end and is left out"), stacklevel=2)
+                break
+            raise InputError(f"{path}: line {number} is not JSON") from None
+        if not isinstance(known, dict) or type(known.get("epoch")) is not int:
+            raise InputError(f"{path}: line {number} is not the log of an epoch")
+        found.append(known)
+    return found
 
 
 def append_metrics(out: Path, metrics: dict[str, Any]) -> None:
-    """One JSON line."""
-    with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(metrics) + "\n")
+    """One JSON line, on disk; InputError where the log is gone or cannot be written."""
+    path = out / METRICS
+    try:
+        with path.open("rb+") as file:  # never a new file: a log that was taken away would begin in the middle
+            file.seek(0, os.SEEK_END)
+            file.write(f"{json.dumps(metrics)}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
 def write_split(out: Path, data: Source, motion: MotionSet, train: Indices, test: Indices) -> None:
     """Where the clips came from and which were on each side, so that no evaluation tests on what was trained on."""
     sides = {side: [motion.names[i] for i in index] for side, index in (("train", train), ("test", test))}
     text = json.dumps({"data": describe_source(data), "lacking": motion.info.get("lacking", []), **sides}, indent=1)
-    (out / "split.json").write_text(text, encoding="utf-8")
+    write_text(out / "split.json", text)
 
 
 def write_environment(out: Path, about: dict[str, str]) -> None:
     """Versions and machine of the training; a run that is resumed elsewhere tells of where it ended."""
-    (out / "environment.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+    write_text(out / "environment.json", json.dumps(about, indent=1))
 
 
 def read_environment(run: Path) -> dict[str, str]:
@@ -78,8 +136,13 @@ def save_labels(out: Path, motion: MotionSet, labels: LabelSet, epoch: int) -> N
     """The labels of an epoch: sample, label, agreement, core, cluster_size."""
     frame = labels.to_frame().rename(columns={"index": "sample"})
     frame["sample"] = list(motion.names)
-    (out / "labels").mkdir(exist_ok=True)
-    frame.to_parquet(out / "labels" / f"epoch_{epoch:04d}.parquet", index=False)
+    folder = out / "labels"
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from None
+    with replacing(folder / f"epoch_{epoch:04d}.parquet") as part:
+        frame.to_parquet(part, index=False)
 
 
 def last_labels(out: Path, epochs: int, device: torch.device) -> torch.Tensor | None:
@@ -110,16 +173,10 @@ def read_config(run: Path) -> Config:
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:
     """A dictionary an epoch, as ``pretrain`` logged them."""
-    path = run / "metrics.jsonl"
+    path = run / METRICS
     if not path.is_file():
-        raise InputError(f"{run}: not a run folder, it has no metrics.jsonl")
-    lines = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
-            raise InputError(f"{path}: line {number} is not JSON") from None
-    return lines
+        raise InputError(f"{run}: not a run folder, it has no {METRICS}")
+    return parsed(path, read_log(path))
 
 
 def read_evaluation(path: Path) -> dict[str, Any]:

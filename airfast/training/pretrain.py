@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from airfast.atomic import alone_in
 from airfast.config import Config
 from airfast.data.dataset import DeviceClips
 from airfast.data.motion import MotionSet
@@ -75,33 +76,34 @@ def pretrain(
     clips = DeviceClips.from_motion(motion_train, config.inputs, place)
     nuisance = known_nuisance(motion_train, config.nuisance, place)
     state = begin(config, motion, clips)
-    done = open_run(out, config, resume, state)
-    write_split(out, data, motion, train, test)
-    write_environment(out, describe_machine(place))
-    step = TrainingStep(state, clips, nuisance)
-    log = LabelLog(motion_train, place, last_labels(out, done, place))
-    for epoch in range(done, config.train.epochs):
-        set_learning_rate(state.optimiser, learning_rate(config.train, epoch))
-        clock = Stopwatch(place)
-        labels = None
-        if config.amdl and epoch >= config.train.warmup:
-            features = all_features(state.method, clips)
-            clock.lap("features")
-            labels = discrete_labels(state.method, state.optimiser, features, nuisance)
-            clock.lap("labels")
-        metrics = train_epoch(step, labels, epoch)
-        clock.lap("training")
-        metrics["seconds"] = clock.laps
-        if labels is not None:
-            metrics |= log.describe(labels.found)
-            save_labels(out, motion_train, labels.found, epoch + 1)
-        append_metrics(out, metrics)  # before the state: a run that dies in between logs the epoch again, not never
-        last = epoch + 1 == config.train.epochs
-        if last or (epoch + 1) % config.train.checkpoint_every == 0:
-            save_encoder(out, state.method, motion.layout, epoch + 1)
-            state.save(out, epoch + 1)
-        if report:
-            report(metrics)
+    with alone_in(out):
+        done = open_run(out, config, resume, state)
+        write_split(out, data, motion, train, test)
+        write_environment(out, describe_machine(place))
+        step = TrainingStep(state, clips, nuisance)
+        log = LabelLog(motion_train, place, last_labels(out, done, place))
+        for epoch in range(done, config.train.epochs):
+            set_learning_rate(state.optimiser, learning_rate(config.train, epoch))
+            clock = Stopwatch(place)
+            labels = None
+            if config.amdl and epoch >= config.train.warmup:
+                features = all_features(state.method, clips)
+                clock.lap("features")
+                labels = discrete_labels(state.method, state.optimiser, features, nuisance)
+                clock.lap("labels")
+            metrics = train_epoch(step, labels, epoch)
+            clock.lap("training")
+            metrics["seconds"] = clock.laps
+            if labels is not None:
+                metrics |= log.describe(labels.found)
+                save_labels(out, motion_train, labels.found, epoch + 1)
+            append_metrics(out, metrics)  # before the state: a run that dies in between logs the epoch again, not never
+            last = epoch + 1 == config.train.epochs
+            if last or (epoch + 1) % config.train.checkpoint_every == 0:
+                save_encoder(out, state.method, motion.layout, epoch + 1)
+                state.save(out, epoch + 1)
+            if report:
+                report(metrics)
     return out
 
 

@@ -116,7 +116,7 @@ def load_classifier(run: Path | str) -> tuple[Classifier, Layout, tuple[str, ...
         InputError: no such file, a damaged one, or one of an older network.
     """
     path = Path(run) / MODEL
-    tensors, about = read(path)
+    tensors, about = read(path, "config", "layout", "classes")
     layout = layout_from_record(about["layout"]["record"], about["layout"]["name"], str(path))
     model = Classifier(validate(about["config"]), layout, len(about["classes"]))
     fill(model, tensors, path)

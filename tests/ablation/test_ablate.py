@@ -70,6 +70,18 @@ def test_a_killed_run_is_resumed_and_a_finished_one_is_not_made_again(folder, on
         ablate(folder, "eps", overrides=("train.lr=0.002",))
 
 
+def test_a_run_whose_table_cannot_be_read_is_not_finished(tmp_path, tiny):
+    job = sweep.Job(tmp_path, tiny())
+    whole = json.dumps({"rows": [{"features": "pre-trained"}]})
+    for name in sweep.EVALUATIONS:
+        assert not job.finished()
+        (tmp_path / name).write_text(whole)
+    assert job.finished()
+    for damaged in ("", whole[:-4], "[]", '{"rows": []}'):
+        (tmp_path / sweep.EVALUATIONS[1]).write_text(damaged)
+        assert not job.finished(), damaged
+
+
 def test_rows_share_their_runs():
     base = room.base_config("small", 8, ())
     assert (base.train.epochs, base.train.warmup) == (8, 4)  # 60 of the preset's 120 epochs

@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+
 from tests.cli.test_app import fails, run  # noqa: F401 (a fixture)
 
 

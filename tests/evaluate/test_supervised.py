@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from airfast.config import load_config
 from airfast.data.dataset import DeviceClips
-from airfast.errors import InputError
+from airfast.errors import InputError, Note
 from airfast.evaluate.metrics import score
 from airfast.evaluate.supervised import from_log, to_log, train_supervised
 from airfast.models.classifier import Classifier
@@ -148,3 +149,45 @@ def test_the_folder_of_another_kind_of_run_is_refused(walkers, tmp_path):
     train_supervised(walkers, settings, tmp_path, "cpu")
     with pytest.raises(InputError, match="another kind of run"):
         pretrain(walkers, settings, tmp_path, "cpu")
+
+
+def test_a_torn_log_is_repaired_and_one_that_misses_epochs_is_refused(finished, walkers, tmp_path):
+    run = shutil.copytree(finished[0], tmp_path / "run")
+    settings = config("st-gcn", "train.epochs=6")
+    log = run / "metrics.jsonl"
+    whole = log.read_text()
+    log.write_text(whole + whole[:30])
+    with pytest.warns(Note, match="line 7 was not written to its end"):
+        found = train_supervised(walkers, settings, run, "cpu")
+    assert log.read_text() == whole
+    assert [row.record() for row in found.rows] == [row.record() for row in finished[1].rows]
+    log.write_text("")
+    with pytest.raises(InputError, match="6 of the 6 epochs that the state has behind it are not in the log"):
+        train_supervised(walkers, settings, run, "cpu")
+    with (
+        pytest.warns(Note, match="not in the log"),
+        pytest.raises(InputError, match="the last epoch is not in the log"),
+    ):
+        train_supervised(walkers, settings, run, "cpu", resume=str(run / STATE))
+
+
+def test_the_best_epoch_is_called_by_its_number_where_the_log_misses_some(finished, walkers, tmp_path):
+    run = shutil.copytree(finished[0], tmp_path / "run")
+    log = run / "metrics.jsonl"
+    rows = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(rows[3:]))
+    with pytest.warns(Note, match="3 of the 6 epochs"):
+        found = train_supervised(walkers, config("st-gcn", "train.epochs=6"), run, "cpu", resume=str(run / STATE))
+    accuracy = {row["epoch"]: row["test"]["accuracy"] for row in map(json.loads, rows[3:])}
+    assert found.rows[2].probe == f"best epoch, {max(accuracy, key=accuracy.get)}"
+
+
+def test_a_run_folder_has_one_run_at_a_time(walkers, tmp_path):
+    settings = config("st-gcn", "train.epochs=1")
+
+    def second(_):
+        with pytest.raises(InputError, match="is at work there"):
+            train_supervised(walkers, settings, tmp_path, "cpu")
+
+    train_supervised(walkers, settings, tmp_path, "cpu", report=second)
+    assert [row["epoch"] for row in lines(tmp_path)] == [1]

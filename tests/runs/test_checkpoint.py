@@ -1,9 +1,13 @@
+import json
+
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from airfast.data.dataset import DeviceClips
 from airfast.errors import InputError
-from airfast.runs.checkpoint import ENCODER, fill, load_encoder, read, save_encoder, write
+from airfast.runs.checkpoint import ENCODER, fill, load_encoder, older_seal, read, save_encoder, write
 from airfast.training.pretrain import untrained
 
 
@@ -81,3 +85,62 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert torch.equal(tensors["a"], torch.ones(3))
     assert about == {"epoch": 1}
     assert [each.name for each in tmp_path.iterdir()] == ["file.safetensors"]
+
+
+def header_of(path):
+    with safe_open(path, "pt") as file:
+        return file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+
+
+def test_what_is_known_of_the_tensors_is_sealed_with_them(run):
+    path = run[0] / ENCODER
+    header, tensors = header_of(path)
+    for change in ('"epoch": 3', '"epoch": 2'), ('"seed": 0', '"seed": 1'), ('"facing": "clip"', '"facing": "none"'):
+        assert change[0] in header["about"]
+        save_file(tensors, path, header | {"about": header["about"].replace(*change)})
+        with pytest.raises(InputError, match="do not match their SHA-256"):
+            load_encoder(run[0])
+    turned = {name: value.T.contiguous() if value.ndim == 2 else value for name, value in tensors.items()}
+    for name, value in turned.items():
+        turned[name] = value if value.ndim != 2 else tensors[name].reshape(value.shape)  # the same bytes
+    save_file(turned, path, header)
+    with pytest.raises(InputError, match="do not match their SHA-256"):
+        load_encoder(run[0])
+
+
+def test_any_byte_changed_is_the_projects_own_error(tmp_path):
+    path = tmp_path / "file.safetensors"
+    write(path, {"a": torch.arange(3.0), "b": torch.ones(2, 2)}, {"epoch": 1})
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        for flip in (1, 128, whole[place] ^ ord("}")):
+            changed = bytes([whole[place] ^ flip])
+            path.write_bytes(whole[:place] + changed + whole[place + 1 :])
+            if flip:
+                try:
+                    tensors, about = read(path)
+                except InputError:
+                    continue
+                # the version of airfast and the padding of the header are not what was saved
+                assert about == {"epoch": 1}
+                assert torch.equal(tensors["a"], torch.arange(3.0))
+                assert torch.equal(tensors["b"], torch.ones(2, 2))
+
+
+def test_a_file_from_before_the_seal_still_opens(run):
+    path = run[0] / ENCODER
+    header, tensors = header_of(path)
+    older = {"airfast": "0.0", "about": header["about"], "sha256": older_seal(tensors)}
+    save_file(tensors, path, older)
+    assert read(path)[1] == json.loads(header["about"])
+    load_encoder(run[0])
+    save_file(tensors, path, older | {"sha256": "0"})
+    with pytest.raises(InputError, match="do not match their SHA-256"):
+        load_encoder(run[0])
+
+
+def test_a_file_of_another_kind(run):
+    path = run[0] / ENCODER
+    write(path, read(path)[0], {"epoch": 3})
+    with pytest.raises(InputError, match="of another kind, it says nothing of config, layout"):
+        load_encoder(run[0])

@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import os
+import shutil
 import sys
 
 import pandas as pd
@@ -9,7 +11,7 @@ import torch
 from airfast.config import load_config
 from airfast.data.dataset import DeviceClips
 from airfast.device import pick_device
-from airfast.errors import InputError
+from airfast.errors import InputError, Note
 from airfast.labels import generate_labels
 from airfast.methods.air import amdl
 from airfast.runs.checkpoint import STATE, read
@@ -79,6 +81,75 @@ def test_resumed_run_equals_the_uninterrupted_one(finished, walkers, tiny, tmp_p
     ours, theirs = (read(run / STATE)[0] for run in (tmp_path, finished))
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """The finished run, to be damaged."""
+    return shutil.copytree(finished, tmp_path / "copy")
+
+
+def test_a_log_that_is_whole_is_not_touched(copied, walkers, tiny):
+    before = (copied / "metrics.jsonl").stat()
+    pretrain(walkers, tiny(), copied, "cpu")
+    after = (copied / "metrics.jsonl").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_torn_last_line_is_dropped_and_said(copied, walkers, tiny):
+    log = copied / "metrics.jsonl"
+    whole = log.read_text()
+    log.write_text(whole + whole.splitlines()[-1].replace('"epoch": 6', '"epoch": 7')[:40])
+    with pytest.warns(Note, match=r"metrics\.jsonl: line 7 was not written to its end"):
+        pretrain(walkers, tiny(), copied, "cpu")
+    assert log.read_text() == whole
+    assert sorted(path.name for path in copied.glob(".*")) == []
+
+
+def test_two_lines_of_an_epoch_are_repaired(copied, walkers, tiny):
+    log = copied / "metrics.jsonl"
+    whole = log.read_text()
+    lines = whole.splitlines(keepends=True)
+    log.write_text(lines[1] + "".join(lines[:4]) + "".join(lines[2:]))
+    pretrain(walkers, tiny(), copied, "cpu")
+    assert log.read_text() == whole
+
+
+@pytest.mark.filterwarnings("ignore:.*was not written to its end")
+@pytest.mark.parametrize("damage", ["deleted", "empty", "torn within", "a line lost"])
+def test_a_log_that_misses_epochs_is_refused_unless_the_state_is_named(copied, walkers, tiny, damage):
+    log = copied / "metrics.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    missing = {"deleted": 6, "empty": 6, "torn within": 1, "a line lost": 1}[damage]
+    log.unlink()
+    if damage != "deleted":
+        kept = {"empty": [], "torn within": [*lines[:5], lines[5][:30]], "a line lost": [*lines[:2], *lines[3:]]}
+        log.write_text("".join(kept[damage]))
+    message = rf"{missing} of the 6 epochs that the state has behind it are not in the log"
+    with pytest.raises(InputError, match=rf"{message}; to go on without them: --resume .*state\.safetensors"):
+        pretrain(walkers, tiny(), copied, "cpu")
+    with pytest.warns(Note, match=message):
+        pretrain(walkers, tiny(), copied, "cpu", resume=str(copied / STATE))
+    assert len(metrics(copied)) == 6 - missing
+
+
+def test_a_log_that_is_taken_away_ends_the_run(walkers, tiny, tmp_path):
+    with pytest.raises(InputError, match=r"metrics\.jsonl: cannot be written \(No such file"):
+        pretrain(walkers, tiny(), tmp_path, "cpu", report=lambda _: (tmp_path / "metrics.jsonl").unlink())
+
+
+def test_a_run_folder_has_one_run_at_a_time(walkers, tiny, tmp_path):
+    def second(_):
+        with pytest.raises(InputError, match=f"process {os.getpid()} on .* is at work there"):
+            pretrain(walkers, tiny(), tmp_path, "cpu")
+
+    pretrain(walkers, tiny("train.epochs=3"), tmp_path, "cpu", report=second)
+    assert [line["epoch"] for line in metrics(tmp_path)] == [1, 2, 3]
+
+
+def test_a_file_that_is_no_state_is_refused(finished, walkers, tiny, tmp_path):
+    with pytest.raises(InputError, match="not a training state"):
+        pretrain(walkers, tiny(), tmp_path / "run", "cpu", resume=str(finished / "encoder.safetensors"))
 
 
 def test_resume_never_and_another_configuration(finished, walkers, tiny):

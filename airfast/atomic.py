@@ -1,0 +1,111 @@
+"""The one way a file is written: whole or not at all; and the one way a folder is kept from a second writer."""
+
+import fcntl
+import os
+import platform
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from airfast.errors import InputError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """An empty file to write to, which takes the place of ``path`` once it is complete and on disk.
+
+    It lies in the same folder, under a name that nobody can foresee; what processes that were killed have left of such
+    files is tidied away. An error, or the end of the process, leaves the old file as it was.
+
+    Raises:
+        InputError: one line that names ``path``, in place of any OSError.
+    """
+    try:
+        tidy(path)
+        file, part = reserve(path)
+        try:
+            yield part
+            with part.open("rb+") as written:
+                os.fsync(written.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+            os.close(file)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """A text as UTF-8; as :func:`replacing`."""
+    with replacing(path) as part:
+        part.write_bytes(text.encode())
+
+
+def reserve(path: Path) -> tuple[int, Path]:
+    """A new file beside ``path`` and its open descriptor, locked for as long as it is open: so it is not a leftover."""
+    while True:
+        part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}.part")
+        file = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        with suppress(OSError):  # a file system without locks has no tidying either
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if part.exists():
+            return file, part
+        os.close(file)  # another process tidied it away between its making and its lock
+
+
+def tidy(path: Path) -> None:
+    """Remove the parts of ``path`` that nobody holds: their writers are dead."""
+    start = f".{path.name[:200]}."
+    for part in path.parent.iterdir():
+        if not (part.name.startswith(start) and part.name.endswith(".part")):
+            continue
+        with suppress(OSError):
+            file = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                part.unlink()
+            finally:
+                os.close(file)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other processes that write here out of a folder, which is made if there is none.
+
+    The lock is the kernel's: it goes when the process ends, however it ends.
+
+    Raises:
+        InputError: another process holds it, which is named; or the folder cannot be written.
+    """
+    path = folder / ".lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = take(path)
+    except BlockingIOError:
+        holder = path.read_text(encoding="utf-8", errors="replace").strip() if path.is_file() else ""
+        raise InputError(f"{folder}: {holder or 'another process'} is at work there; use another --out") from None
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()  # while it is still locked, so that nobody else's is taken away
+        os.close(file)
+
+
+def take(path: Path) -> int:
+    """The locked descriptor of a lock file that names this process; BlockingIOError where another one holds it."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists() and os.path.samestat(os.fstat(file), path.stat()):
+                os.truncate(file, 0)
+                os.write(file, f"process {os.getpid()} on {platform.node()}\n".encode())
+                return file
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)  # its holder went, and took the file along, between the opening and the lock
