@@ -21,6 +21,10 @@ ENDINGS = (".bvh", ".npy", ".npz")
 """Motion files that are read; others in the source folder are ignored."""
 
 
+RATES = (0.01, 1e5)
+"""Frames a second that motion is recorded at, with room to either side."""
+
+
 @dataclass(frozen=True)
 class PrepareReport:
     """What `prepare` made: the set, and each (file or clip, reason) that was skipped."""
@@ -80,8 +84,8 @@ def prepare(
     check_target(out)
     if unit is not None and unit not in METRES:
         raise InputError(f"unit {unit!r} is not one of {', '.join(METRES)}")
-    if fps is not None and not (np.isfinite(fps) and fps > 0):
-        raise InputError(f"fps: expected a positive number, found {fps}")
+    if fps is not None:
+        check_rate(fps, "fps: expected")
     paths = _motion_files(source)
     rows = None if labels is None else read_labels(labels, Columns(label_column, subject_column, group_column))
     reader = _Reader(source, _Rules(layout, fps, unit))
@@ -93,6 +97,13 @@ def prepare(
     motion = _assemble(clips, reader, source, [*paths, *([labels] if labels else [])])
     motion.save(out)
     return PrepareReport(motion, skipped)
+
+
+def check_rate(rate: object, expected: str) -> None:
+    """Raise InputError, which begins as told, unless a frame rate is a number within RATES."""
+    low, high = RATES
+    if not isinstance(rate, int | float) or not low <= rate <= high:
+        raise InputError(f"{expected} a positive number, found {rate} ({low:g} to {high:g} are taken)")
 
 
 @dataclass(frozen=True)
@@ -126,10 +137,9 @@ class _Reader:
         if unit not in METRES:
             raise InputError(f"{where}: unit {unit!r} is not one of {', '.join(METRES)}")
         rate = self.rules.fps if self.rules.fps is not None else clip.fps
-        if not isinstance(rate, int | float) or not (np.isfinite(rate) and rate > 0):
-            raise InputError(f"{where}: expected the frame rate (fps) as a positive number, found {rate}")
+        check_rate(rate, f"{where}: expected the frame rate (fps) as")
         self.units.add(unit)
-        return _Clip(clip.name, to_layout(clip, layout, unit, where), float(rate))
+        return _Clip(clip.name, to_layout(clip, layout, unit, where), float(rate))  # type: ignore[arg-type]  # checked
 
     def _layout(self, clip: SourceClip, where: str) -> Layout:
         if self.layout is None:

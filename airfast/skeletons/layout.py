@@ -149,7 +149,9 @@ def layout_from_record(record: Any, name: str, where: str | None = None) -> Layo
     where = where or f"layout {name}"
     try:
         layout = _build(record, name, where)
-    except (KeyError, TypeError, AttributeError) as error:
+    except InputError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{where}: not a layout, missing or malformed entry {error}") from error
     _check(layout, where)
     return layout
@@ -160,14 +162,14 @@ def _build(record: Mapping[str, Any], name: str, where: str) -> Layout:
     low_rows: Mapping[str, Mapping[str, Any]] = record["low"]
     joints = tuple(str(row["name"]) for row in rows)
     low_names, high_names = tuple(low_rows), tuple(record["high"])
-    low = tuple(_index(low_names, row["part"], "part", where) for row in rows)
-    high_of_low = [_index(high_names, row["high"], "part", where) for row in low_rows.values()]
-    left, right = (_index(joints, joint, "joint", where) for joint in record["shoulders"])
+    low = tuple(_named(low_names, row["part"], "part", where) for row in rows)
+    high_of_low = [_named(high_names, row["high"], "part", where) for row in low_rows.values()]
+    left, right = (_named(joints, joint, "joint", where) for joint in record["shoulders"])
     return Layout(
         name=name,
         joints=joints,
         parents=tuple(_index(joints, row["parent"], "joint", where) for row in rows),
-        mirror=tuple(_index(joints, row.get("mirror", row["name"]), "joint", where) for row in rows),
+        mirror=tuple(_named(joints, row.get("mirror", row["name"]), "joint", where) for row in rows),
         low=low,
         high=tuple(high_of_low[part] for part in low),
         low_names=low_names,
@@ -199,9 +201,12 @@ def _check(layout: Layout, where: str) -> None:
             raise InputError(
                 f"{where}: {layout.joints[i]!r} mirrors {layout.joints[j]!r}, which does not mirror it back"
             )
-    empty = set(range(len(layout.low_names))) - set(layout.low)
-    if empty:
-        raise InputError(f"{where}: part {layout.low_names[min(empty)]!r} owns no joint")
+    for names, owners in ((layout.low_names, layout.low), (layout.high_names, layout.high)):
+        empty = set(range(len(names))) - set(owners)
+        if empty:
+            raise InputError(f"{where}: part {names[min(empty)]!r} owns no joint")
+    if layout.shoulders[0] == layout.shoulders[1]:
+        raise InputError(f"{where}: both shoulders are {layout.joints[layout.shoulders[0]]!r}, expected two joints")
     if layout.unit not in METRES:
         raise InputError(f"{where}: unit {layout.unit!r} is not one of {', '.join(METRES)}")
 
@@ -216,6 +221,13 @@ def _check_tree(names: Sequence[str], parents: Sequence[int], where: str) -> Non
             node, steps = parents[node], steps + 1
         if steps > len(names):
             raise InputError(f"{where}: {names[start]!r} hangs on a cycle of parents")
+
+
+def _named(names: Sequence[str], name: str | None, kind: str, where: str) -> int:
+    """As `_index`, of what cannot be left out."""
+    if name is None:
+        raise InputError(f"{where}: expected the name of a {kind}, found null")
+    return _index(names, name, kind, where)
 
 
 def _index(names: Sequence[str], name: str | None, kind: str, where: str) -> int:

@@ -229,3 +229,35 @@ def test_bandai1_agrees_with_an_independent_kinematics_to_a_millimetre(tmp_path)
     assert len(motion) == 174
     assert (len(motion.classes), set(motion.fps)) == (15, {30})
     np.testing.assert_allclose(motion.positions, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("fps", [1e300, 1e6, 1e-50, 0.0, float("nan")])
+def test_a_rate_that_cannot_be_loaded_again_is_refused(tmp_path, source, layout, fps):
+    with pytest.raises(InputError, match=r"^fps: expected a positive number, found .* \(0\.01 to 100000 are taken\)$"):
+        prepare(source, layout, tmp_path / "out", fps=fps)
+    np.save(source / "c.npy", np.zeros((3, 4, 3)))
+    (source / "c.json").write_text(json.dumps({"fps": fps}))
+    with pytest.raises(
+        InputError, match=r"c\.npy: expected the frame rate \(fps\) as a positive number, found .* \(0\.01 to 1"
+    ):
+        prepare(source, layout, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    report = prepare(source, layout, tmp_path / "out", on_bad_file="skip")
+    assert [name for name, _ in report.skipped] == ["c.npy"]
+    MotionSet.load(tmp_path / "out")
+
+
+def test_lengths_that_overflow_are_skipped_with_their_reason(tmp_path, source, layout):
+    half = 2**63 - 1
+    lengths = np.array([half, half, 2 + 4], dtype=np.int64)  # their sum wraps round to 4
+    with np.errstate(over="ignore"):
+        assert lengths.sum() == 4
+    np.savez(source / "c.npz", positions=np.zeros((4, 4, 3)), lengths=lengths, fps=30)
+    np.savez(source / "d.npz", positions=np.zeros((0, 4, 3)), lengths=np.zeros(0, dtype=int), fps=30)
+    np.savez(source / "e.npz", positions=np.zeros((4, 4, 3)), lengths=np.array(["4"]), fps=30)
+    report = prepare(source, layout, tmp_path / "out", on_bad_file="skip")
+    reasons = dict(report.skipped)
+    assert reasons["c.npz"] == f"expected whole lengths that sum to 4 frames, found {2 * half + 6}"
+    assert reasons["d.npz"] == "expected at least one clip, found none"
+    assert reasons["e.npz"] == "expected whole lengths that sum to 4 frames, found (1,) <U1"
+    assert len(MotionSet.load(tmp_path / "out")) == 2

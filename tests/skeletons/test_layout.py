@@ -109,3 +109,37 @@ def test_a_file_that_is_not_json_names_its_line(tmp_path):
     path.write_text('{\n"unit": }')
     with pytest.raises(InputError, match=r"bad\.json:2: not JSON"):
         load_layout(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("shoulders", [None, "r_shoulder"], "expected the name of a joint, found null"),
+        ("shoulders", ["l_shoulder", "l_shoulder"], "both shoulders are 'l_shoulder', expected two joints"),
+        ("shoulders", ["l_shoulder", "r_shoulder", "neck"], "not a layout, missing or malformed entry"),
+        ("shoulders", None, "not a layout, missing or malformed entry"),
+        ("aliases", ["a"], "not a layout, missing or malformed entry"),
+    ],
+)
+def test_entries_that_say_nothing(key, value, message):
+    record = load_layout("gait16").record() | {key: value}
+    with pytest.raises(InputError, match=f"^layout toy: {message}"):
+        layout_from_record(record, "toy")
+
+
+def test_parts_and_mirrors_cannot_be_null():
+    for change in ("part", "mirror"):
+        record = load_layout("gait16").record()
+        record["joints"][2][change] = None
+        with pytest.raises(
+            InputError, match=f"expected the name of a {'joint' if change == 'mirror' else 'part'}, found"
+        ):
+            layout_from_record(record, "toy")
+    record = load_layout("gait16").record()
+    record["low"]["head"]["high"] = None
+    with pytest.raises(InputError, match="expected the name of a part, found null"):
+        layout_from_record(record, "toy")
+    record = load_layout("gait16").record()
+    record["high"]["tail"] = {"parent": "trunk"}
+    with pytest.raises(InputError, match="part 'tail' owns no joint"):
+        layout_from_record(record, "toy")

@@ -50,6 +50,8 @@ def read_arrays(path: Path, name: str) -> list[SourceClip]:
         clips = [positions] if positions.ndim == 3 else list(positions)
     else:
         clips = _cut(positions, lengths, path)
+    if not clips:
+        raise InputError(f"{path}: expected at least one clip, found none")
     alone = lengths is None and positions.ndim == 3
     names = [str(n) for n in notes.get("names", [name] if alone else [f"{name}#{i}" for i in range(len(clips))])]
     if len(names) != len(clips):
@@ -89,9 +91,13 @@ def _positions(arrays: dict[str, NDArray[Any]], path: Path) -> NDArray[Any]:
 
 
 def _cut(positions: NDArray[Any], lengths: NDArray[Any], path: Path) -> list[NDArray[Any]]:
-    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any() or lengths.sum() != len(positions):
-        raise InputError(f"{path}: expected whole lengths that sum to {len(positions)} frames, found {lengths.sum()}")
-    return np.split(positions, np.cumsum(lengths)[:-1])
+    wanted = f"{path}: expected whole lengths that sum to {len(positions)} frames, found"
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iu":
+        raise InputError(f"{wanted} {lengths.shape} {lengths.dtype}")
+    whole = [int(length) for length in lengths]  # a sum of int64 may come out right by overflow
+    if min(whole, default=0) < 0 or sum(whole) != len(positions):
+        raise InputError(f"{wanted} {sum(whole)}" + (", some of them negative" if min(whole, default=0) < 0 else ""))
+    return np.split(positions, np.cumsum(whole)[:-1]) if whole else []
 
 
 def _joints(notes: dict[str, Any], nodes: int, path: Path) -> tuple[str, ...] | None:

@@ -32,13 +32,18 @@ class SourceClip:
     layout: str | None = None
 
 
+FARTHEST = 1e4
+"""Metres from the origin; beyond it float32 cannot tell millimetres apart, and nobody was recorded there."""
+
+
 def to_layout(clip: SourceClip, layout: Layout, unit: str, where: str) -> NDArray[np.float32]:
     """The joints of the layout, in its order, in metres: (T, J, 3) float32.
 
     Joints the layout drops, and End Sites it does not name, are left out.
 
     Raises:
-        InputError: a joint is unknown or missing, the clip has fewer than 2 frames, or a coordinate is not finite.
+        InputError: a joint is unknown or missing, the clip has fewer than 2 frames, or a coordinate is not finite or
+            absurd (FARTHEST).
     """
     if len(clip.positions) < 2:
         raise InputError(f"{where}: expected at least 2 frames, found {len(clip.positions)}")
@@ -48,6 +53,13 @@ def to_layout(clip: SourceClip, layout: Layout, unit: str, where: str) -> NDArra
         frame, joint, _ = bad[0]
         place = f"frame {frame} (from 0), joint {layout.joints[joint]}"
         raise InputError(f"{where}: {place}: expected a finite position, found {chosen[frame, joint]}")
+    with np.errstate(over="ignore"):
+        far = np.argwhere(np.abs(chosen) * METRES[unit] > FARTHEST)
+    if len(far):
+        frame, joint, axis = far[0]
+        place = f"frame {frame} (from 0), joint {layout.joints[joint]}"
+        found = f"{chosen[frame, joint, axis]:g} {unit}"
+        raise InputError(f"{where}: {place}: expected at most {FARTHEST:g} m from the origin, found {found}")
     return (chosen * METRES[unit]).astype(np.float32)
 
 

@@ -58,3 +58,26 @@ def test_a_position_that_is_not_finite_names_frame_and_joint():
         InputError, match=r"x: frame 2 \(from 0\), joint RightUpLeg: expected a finite position, found \["
     ):
         to_layout(source, LAYOUT, "m", "x")
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "passes"),
+    [
+        (1e39, "m", False),
+        (1e300, "mm", False),
+        (-1e12, "m", False),
+        (10_001, "m", False),
+        (9_999, "m", True),
+        (1e6, "cm", True),
+        (1.1e6, "cm", False),
+    ],
+)
+def test_a_position_nobody_can_be_at_is_refused_before_it_is_cast(value, unit, passes):
+    far = clip()
+    far.positions[2, 5, 1] = value
+    if passes:
+        assert to_layout(far, LAYOUT, unit, "x")[2, 5, 1] == pytest.approx(value * {"m": 1, "cm": 0.01}[unit])
+        return
+    place = rf"x: frame 2 \(from 0\), joint {LAYOUT.joints[5]}: expected at most 10000 m"
+    with pytest.raises(InputError, match=rf"{place} from the origin, found {value:g} {unit}".replace("+", r"\+")):
+        to_layout(far, LAYOUT, unit, "x")
