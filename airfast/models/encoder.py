@@ -1,7 +1,8 @@
 """The AIR encoder: "a simple Transformer, 1 layer, 1 head" (Section IV-C) on temporal and spatial tokens (METHOD 2)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,17 @@ from torch.nn import functional as F
 from airfast.config import Config, Pooling
 from airfast.models.inputs import Tokens
 from airfast.skeletons.modalities import Modality
+
+
+@contextmanager
+def drawn_apart() -> Iterator[None]:
+    """Draw initial weights from numbers of their own, which follow from the seed and the place.
+
+    What is built afterwards has the weights that it would have without: X starts alike with and without parts.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**62, (), device="cpu")))
+        yield
 
 
 class StreamEmbedding(nn.Sequential):
@@ -114,11 +126,13 @@ class Encoder(nn.Module):
         super().__init__()
         self.modalities = tuple(modalities)
         self.width = 2 * hidden * len(pooling)
-        shared = {scale: TokenEmbedding(count, frames, hidden) for scale, count in parts.items() if scale != "x"}
+        with drawn_apart():
+            shared = {scale: TokenEmbedding(count, frames, hidden) for scale, count in parts.items() if scale != "x"}
         self.embed_x = nn.ModuleDict({each: TokenEmbedding(parts["x"], frames, hidden) for each in self.modalities})
         self.embed_parts = nn.ModuleDict(shared)
         self.backbone = Backbone(frames, hidden, pooling)
-        self.part_backbone = Backbone(frames, hidden, pooling) if own_parts and shared else None
+        with drawn_apart():
+            self.part_backbone = Backbone(frames, hidden, pooling) if own_parts and shared else None
 
     @classmethod
     def of(cls, config: Config, parts: Mapping[str, int]) -> "Encoder":

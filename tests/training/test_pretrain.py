@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from airfast.ablation.ablate import STUDIES
 from airfast.config import load_config
 from airfast.data.dataset import DeviceClips
 from airfast.device import pick_device
@@ -184,6 +185,38 @@ def test_every_reading_of_the_paper_runs(walkers, tiny, tmp_path, overrides):
     assert ("class_x" in lines[-1]) == (config.amdl and lines[-1]["clusters"] >= 2)
     if config.modalities == ("joint",):
         assert lines[-1]["inter"] == 0
+
+
+def test_parts_without_labels_leave_x_as_it_would_be_without_them(walkers, tiny, tmp_path):
+    variants = {each.name: each.overrides for each in STUDIES["iv"].variants}
+    made = {}
+    for name in ("baseline", "+ ASP"):
+        config = tiny("train.epochs=2", "train.checkpoint_every=2", *variants[name])
+        pretrain(walkers, config, tmp_path / name, "cpu")
+        made[name] = read(tmp_path / name / STATE)[0]
+    start = pretraining.initial(config, walkers.layout).state_dict()
+    of_x = [each for each in made["baseline"] if each.startswith("method.") and made["baseline"][each].ndim == 2]
+    assert len(of_x) > 20
+    for name in of_x:
+        assert torch.equal(made["baseline"][name], made["+ ASP"][name]), name
+        assert not torch.equal(made["baseline"][name], start[name.removeprefix("method.")]), name  # it has learnt
+    own = [each for each in made["+ ASP"] if "part_backbone" in each and made["+ ASP"][each].ndim == 2]
+    assert own
+    for name in own:  # parts have not the numbers of X
+        assert not torch.equal(made["+ ASP"][name], made["+ ASP"][name.replace("part_backbone", "backbone")])
+
+
+def test_x_starts_alike_with_and_without_parts(walkers, tiny):
+    alone, many = (
+        pretraining.initial(tiny(f"asp={asp}", "alr.enabled=false"), walkers.layout) for asp in ("none", "both")
+    )
+    theirs = dict(many.named_parameters())
+    for name, ours in alone.named_parameters():  # the cluster head of X too
+        assert torch.equal(ours, theirs[name]), name
+    first = [
+        theirs[f"encoder.{name}.temporal.0.weight"].flatten()[:400] for name in ("embed_x.joint", "embed_parts.la")
+    ]
+    assert torch.corrcoef(torch.stack(first))[0, 1].abs() < 0.25  # 5 standard deviations of 400 numbers of their own
 
 
 def test_a_loss_that_is_not_finite_names_epoch_and_batch(walkers, tiny):

@@ -14,7 +14,7 @@ from airfast.methods.air.losses import (
     refined_loss,
     variance_covariance,
 )
-from airfast.models.encoder import Encoder
+from airfast.models.encoder import Encoder, drawn_apart
 from airfast.models.heads import ClusterHead, Projector
 from airfast.models.inputs import InputStage
 from airfast.skeletons.layout import Layout
@@ -47,7 +47,8 @@ class Air(nn.Module):
         width = self.encoder.width
         self.projectors = projectors(config, width)
         own = self.encoder.part_backbone is not None
-        self.part_projectors = projectors(config, width) if own else None
+        with drawn_apart():
+            self.part_projectors = projectors(config, width) if own else None
         self.heads = nn.ModuleDict(
             {scale: ClusterHead(width, config.model.capacity, config.model.head == "mlp") for scale in config.heads}
         )
