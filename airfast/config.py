@@ -27,7 +27,9 @@ class Inputs(Section):
 
     frames: int = Field(32, ge=2, description="T, frames a clip is resampled to")
     joints: Literal["native", "canonical"] = Field("native", description="canonical: 24 joints, for transfer")
-    facing: Literal["clip", "none"] = Field("clip", description="turn each clip until its mean shoulder line is on x")
+    facing: Literal["clip", "first", "none"] = Field(
+        "clip", description="turn each clip until its mean shoulder line is on x; first: that of its first frame"
+    )
     velocity: Literal["true", "resampled"] = Field("true", description="motion in m/s, or x[t+1] − x[t] once resampled")
     standardise: bool = Field(True, description="per-coordinate mean 0 and sd 1 over the training clips")
     pooling: tuple[Pooling, ...] = Field(("mean", "max"), min_length=1, description="tokens to one vector")
@@ -35,7 +37,7 @@ class Inputs(Section):
 
 
 PAPER_INPUTS = Inputs(
-    frames=64, facing="none", velocity="resampled", standardise=False, pooling=("max",), augmentation="family"
+    frames=64, facing="first", velocity="resampled", standardise=False, pooling=("max",), augmentation="family"
 )
 
 

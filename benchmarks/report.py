@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from airfast.bench.explain import CONVENTIONS
+from benchmarks.quality import EARLIER, HARSHER
 
 HERE = Path(__file__).parent
 RESULTS, REPORT = HERE / "results", HERE / "REPORT.md"
@@ -56,7 +57,8 @@ def labels() -> str:
 def quality() -> str:
     """Every quality record, Tables IV and V, transfer and all that was tried, under a heading of its own."""
     files = [file for kind in ("quality", "table", "transfer") for file in sorted(RESULTS.glob(f"{kind}-*.md"))]
-    return joined(*(f"### {file.stem}\n\n{page(file.stem)}" for file in files))
+    pages = [f"### {file.stem}\n\n{page(file.stem)}" for file in files]
+    return joined(HARSHER if any(EARLIER in each for each in pages) else "", *pages)
 
 
 def gpu() -> str:

@@ -77,7 +77,7 @@ STUDIES = {
         "UmURL",
         (
             "every row but the first on the same inputs and views: what differs is what is learnt from them.",
-            "UmURL, its inputs: on the inputs and views that it was published with (inputs=paper). UmURL: on AIR's.",
+            "UmURL, its inputs: on the inputs and views of its public code (inputs=paper). UmURL: on AIR's.",
             "UmURL, nuisance: with the known action or person as AIR is told it (`nuisance`); UmURL itself is not.",
             "AIR-J: one modality, joints. AIR − ASP: without part skeletons, and so without refined labels.",
             f"AIR, letter: {', '.join(LETTER)}.",

@@ -74,10 +74,16 @@ class DeviceClips:
         return self.read(clips, torch.zeros_like(span), span)
 
     def view(self, clips: Tensor, generator: Generator) -> Tensor:
-        """One random view of each clip: a temporal crop resized to T, then the augmentation: (B, C, T, J)."""
+        """One random view of each clip: a temporal crop resized to T, then the augmentation: (B, C, T, J).
+
+        A crop for ``mild`` is 0.5 to 1 of the clip; for ``family`` 0.1 to 1 of its n frames, but never fewer than
+        min(T, n): a clip of up to T frames is read whole.
+        """
         mild_views = self.inputs.augmentation == "mild"
         length = (self.lengths[clips] - 1).float()
-        span = length * uniform(length.shape, 0.5 if mild_views else 0.1, 1.0, length, generator)
+        ratio = uniform(length.shape, 0.5 if mild_views else 0.1, 1.0, length, generator)
+        floor = length.clamp(max=self.inputs.frames - 1)
+        span = length * ratio if mild_views else torch.maximum((length + 1) * ratio - 1, floor)
         start = (length - span) * uniform(length.shape, 0.0, 1.0, length, generator)
         crop = self.read(clips, start, span)
         return mild(crop, self.mirror, generator) if mild_views else family(crop, generator)
@@ -92,14 +98,16 @@ def normalise(motion: MotionSet, inputs: Inputs) -> NDArray[np.float32]:
     """Positions (and velocities) as the encoder reads them: (F, C, J) float32.
 
     Root-centred in every frame. With ``facing: clip`` each clip is first turned about the vertical axis until its
-    mean shoulder line lies on x. With ``velocity: true`` three channels of velocity in metres a second follow, of the
+    mean shoulder line lies on x, with ``facing: first`` until that of its first frame does.
+    With ``velocity: true`` three channels of velocity in metres a second follow, of the
     joints in the room and not of the joints about the root: walking speed lives there, and no resampling changes it.
     """
     positions = motion.positions.astype(np.float32, copy=True)
     for start, length in zip(motion.offsets, motion.lengths, strict=True):
-        if inputs.facing == "clip":
+        if inputs.facing != "none":
             clip = positions[start : start + length]
-            positions[start : start + length] = clip @ facing_turn(clip, motion.layout.shoulders)
+            seen = clip[:1] if inputs.facing == "first" else clip
+            positions[start : start + length] = clip @ facing_turn(seen, motion.layout.shoulders)
     root = positions[:, [motion.layout.root]]
     channels = [positions - root]
     if inputs.velocity == "true":
