@@ -52,11 +52,11 @@ HOMES = {
     "evaluate": "evaluate.report",
     "generate_labels": "labels",
     "load_config": "config",
-    "load_encoder": "checkpoint",
+    "load_encoder": "runs.checkpoint",
     "load_features": "labels",
     "load_layout": "skeletons.layout",
     "prepare": "data.prepare",
-    "pretrain": "pretrain",
+    "pretrain": "training.pretrain",
     "synthetic_walkers": "data.synthetic",
 }
 

@@ -3,13 +3,15 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import airfast
 
 HEAVY = ("torch", "numba", "sklearn", "matplotlib", "pandas")
 COMMANDS = ["pretrain", "train-supervised", "evaluate", "ablate", "report", "label", "bench", "export", "doctor"]
-COMMANDS += ["data", "data prepare", "data describe", "plot", "plot embeddings", "plot skeleton"]
+COMMANDS += ["data", "data prepare", "data describe", "plot"]
+COMMANDS += [f"plot {name}" for name in ("clusters", "confusion", "embeddings", "eps", "relevance", "skeleton")]
 
 HELPS = f"""
 import sys
@@ -28,6 +30,21 @@ def test_no_help_imports_what_only_work_needs():
     done = subprocess.run([sys.executable, "-c", HELPS], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Usage:") == 1 + len(COMMANDS)
+
+
+def test_neither_preparing_nor_describing_a_set_imports_torch(tmp_path):
+    np.save(tmp_path / "clip.npy", np.random.default_rng(0).normal(size=(20, 24, 3)).astype(np.float32))
+    prepare = ["data", "prepare", str(tmp_path), "--layout", "canonical", "--fps", "30", "--out", str(tmp_path / "set")]
+    code = f"""
+import sys
+from airfast.cli.app import app
+for words in ({prepare!r}, ["data", "describe", {str(tmp_path / "set")!r}]):
+    app(words, standalone_mode=False)
+    assert "torch" not in sys.modules, words
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "1 clips written" in done.stdout
 
 
 @pytest.mark.parametrize("first", ["airfast.evaluate.report", "airfast.training.pretrain", "airfast.labels"])

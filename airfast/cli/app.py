@@ -42,7 +42,7 @@ def prepare(
     on_bad_file: Annotated[str, typer.Option(help="stop at the first bad file, or skip it")] = "stop",
 ) -> None:
     """Read motion files, check them, and write one prepared set."""
-    from airfast.cli.screen import console, counting, show_skipped
+    from airfast.cli.console import console, counting, show_skipped
     from airfast.data import prepare as room
 
     if on_bad_file not in ("stop", "skip"):
@@ -68,7 +68,7 @@ def prepare(
 @data_app.command()
 def describe(directory: Annotated[Path, typer.Argument(help="A prepared set.")]) -> None:
     """Print what is in a prepared set, and warn of what is odd about it."""
-    from airfast.cli.screen import show_set
+    from airfast.cli.console import show_set
     from airfast.data import describe as room
     from airfast.data.motion import MotionSet
 
@@ -154,7 +154,8 @@ def evaluate(
     device: Device = "auto",
 ) -> None:
     """Evaluate a run's encoder by a protocol, beside its baselines."""
-    from airfast.cli.screen import counting, show_classes, show_evaluation
+    from airfast.cli.console import counting
+    from airfast.cli.screen import show_classes, show_evaluation
     from airfast.evaluate.report import evaluate as measure
     from airfast.evaluate.report import parse_fractions, target
 
@@ -213,7 +214,7 @@ def report(
     device: Device = "auto",
 ) -> None:
     """Put all that is known of a run on one HTML page that needs no network."""
-    from airfast.cli.screen import console
+    from airfast.cli.console import console
     from airfast.report.build import build_report
 
     written = build_report(run, out, data, device)
@@ -283,7 +284,8 @@ def bench(
     from airfast.bench.asked import asked_of_table1
     from airfast.bench.explain import explanation
     from airfast.bench.table1 import run_table1
-    from airfast.cli.screen import console, show_table1, stating
+    from airfast.cli.console import console, stating
+    from airfast.cli.screen import show_table1
     from airfast.device import pick_device
 
     asked = asked_of_table1(flops, fps, labels, explain, precision, batch, compiled, full, json, plot)
@@ -311,7 +313,7 @@ def export(
     precision: Annotated[str, typer.Option(help="fp32 or bf16")] = "fp32",
 ) -> None:
     """Write a run's encoder, folded, as one file that PyTorch runs without airfast: clips in, features out."""
-    from airfast.cli.screen import console
+    from airfast.cli.console import console
     from airfast.deploy.export import export as write
 
     write(run, out, precision)
@@ -324,8 +326,8 @@ def doctor(
     full: Annotated[bool, typer.Option("--full", help="Train a small encoder for an epoch, too.")] = False,
 ) -> None:
     """Say what is installed, which label backend would be used and why, and test it; exit status 0 or 1."""
+    from airfast.cli.console import console, show_facts
     from airfast.cli.doctor import examine
-    from airfast.cli.screen import console, show_facts
 
     findings = examine(quick, full)
     show_facts({each.name: each.value for each in findings})

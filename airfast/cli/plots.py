@@ -82,6 +82,6 @@ def skeleton(
 
 def say(path: Path) -> None:
     """Tell what was written."""
-    from airfast.cli.screen import console
+    from airfast.cli.console import console
 
     console.print(f"written to {path}", highlight=False, soft_wrap=True, markup=False)

@@ -1,20 +1,18 @@
 """What the command shows: tables, the training progress line, numbers a person can read."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from airfast.ablation.report import table as study_table
 from airfast.ablation.sweep import SweepState
+from airfast.cli.console import console, show_facts
 from airfast.config import Config
 from airfast.data.skeleton import canonical
 from airfast.data.source import EMBEDDED, open_motion
@@ -25,8 +23,6 @@ from airfast.evaluate.table import Row
 from airfast.labels import LabelSet
 from airfast.labels.choose import resolve
 from airfast.runs.folder import read_split
-
-console = Console()
 
 
 class TrainingProgress:
@@ -204,21 +200,6 @@ def show_labels(found: LabelSet, out: Path) -> None:
     console.print(f"written to {out}", highlight=False)
 
 
-@contextmanager
-def counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar for work that is told as (done, in all)."""
-    columns = (TextColumn(what), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task(what, visible=False)  # until there is something to count
-        yield lambda done, total: progress.update(task, completed=done, total=total, visible=True)
-
-
-def show_skipped(skipped: Sequence[tuple[str, str]]) -> None:
-    """Every file that was passed over, with the reason."""
-    for name, reason in skipped:
-        console.print(f"[yellow]skipped[/] {name}: {reason}", highlight=False, soft_wrap=True)
-
-
 def announce(config: Config, run: Path, device: str, data: Path | None) -> None:
     """What is about to run, where, which label backend was chosen and why, and the joints that the set lacks."""
     place = pick_device(device)
@@ -249,41 +230,6 @@ def show_quality(run: Path, device: str) -> None:
         return
     synthetic = ", synthetic data" if read_split(run)["data"] == EMBEDDED else ""
     show_evaluation(found, f"frozen features on the test clips of {run}{synthetic}")
-
-
-def show_facts(facts: dict[str, str]) -> None:
-    """Names and values, aligned."""
-    width = max(map(len, facts))
-    for name, value in facts.items():
-        console.print(f"  {name:<{width}}  {value}", highlight=False, soft_wrap=True, markup=False)
-
-
-def show_set(facts: dict[str, Any]) -> None:
-    """What ``airfast data describe`` knows of a set, its warnings last."""
-    lines: dict[str, str] = {}
-    for name, value in facts.items():
-        if name == "warnings" or value in ("", {}, []):
-            continue
-        lines[name.replace("_", " ")] = short(value)
-    show_facts(lines)
-    for warning in facts["warnings"]:
-        console.print(f"[yellow]warning:[/] {warning}", highlight=False, soft_wrap=True)
-
-
-def short(value: Any) -> str:
-    """A value as a short text: counts as ``name 3, …``, lists joined."""
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {each:g}" for key, each in value.items())
-    if isinstance(value, list):
-        return f"{len(value)}: {', '.join(map(str, value))}"
-    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
-
-
-@contextmanager
-def stating() -> Iterator[Callable[[str], None]]:
-    """A line that says what is being done, where the output is a terminal."""
-    with console.status("counting") as status:
-        yield status.update
 
 
 def show_table1(record: dict[str, Any]) -> None:

@@ -1,0 +1,60 @@
+"""What every command shows with: the console, progress, facts; imports nothing that needs torch."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+console = Console()
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar for work that is told as (done, in all)."""
+    columns = (TextColumn(what), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(what, visible=False)  # until there is something to count
+        yield lambda done, total: progress.update(task, completed=done, total=total, visible=True)
+
+
+def show_skipped(skipped: Sequence[tuple[str, str]]) -> None:
+    """Every file that was passed over, with the reason."""
+    for name, reason in skipped:
+        console.print(f"[yellow]skipped[/] {name}: {reason}", highlight=False, soft_wrap=True)
+
+
+def show_facts(facts: dict[str, str]) -> None:
+    """Names and values, aligned."""
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        console.print(f"  {name:<{width}}  {value}", highlight=False, soft_wrap=True, markup=False)
+
+
+def show_set(facts: dict[str, Any]) -> None:
+    """What ``airfast data describe`` knows of a set, its warnings last."""
+    lines: dict[str, str] = {}
+    for name, value in facts.items():
+        if name == "warnings" or value in ("", {}, []):
+            continue
+        lines[name.replace("_", " ")] = short(value)
+    show_facts(lines)
+    for warning in facts["warnings"]:
+        console.print(f"[yellow]warning:[/] {warning}", highlight=False, soft_wrap=True)
+
+
+def short(value: Any) -> str:
+    """A value as a short text: counts as ``name 3, …``, lists joined."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {each:g}" for key, each in value.items())
+    if isinstance(value, list):
+        return f"{len(value)}: {', '.join(map(str, value))}"
+    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
+
+
+@contextmanager
+def stating() -> Iterator[Callable[[str], None]]:
+    """A line that says what is being done, where the output is a terminal."""
+    with console.status("counting") as status:
+        yield status.update
