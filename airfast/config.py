@@ -11,7 +11,7 @@ from airfast.errors import InputError
 from airfast.skeletons.modalities import Modality
 
 Preset = Literal["demo", "small", "paper", "paper-parity"]
-Method = Literal["air", "umurl", "st-gcn", "agcn"]
+Method = Literal["air", "cage", "st-gcn", "agcn"]
 Pooling = Literal["max", "mean"]
 Count = int | Literal["auto"]
 
@@ -33,25 +33,54 @@ class Inputs(Section):
     velocity: Literal["true", "resampled"] = Field("true", description="motion in m/s, or x[t+1] − x[t] once resampled")
     standardise: bool = Field(True, description="per-coordinate mean 0 and sd 1 over the training clips")
     pooling: tuple[Pooling, ...] = Field(("mean", "max"), min_length=1, description="tokens to one vector")
-    augmentation: Literal["mild", "family"] = Field("mild", description="family: crop 0.1–1, corruption or shear")
+    augmentation: Literal["mild", "family", "method"] = Field(
+        "mild",
+        description="family: crop 0.1–1, corruption or shear; method: as published, AIR by family",
+    )
 
 
 PAPER_INPUTS = Inputs(
-    frames=64, facing="first", velocity="resampled", standardise=False, pooling=("max",), augmentation="family"
+    frames=64, facing="first", velocity="resampled", standardise=False, pooling=("max",), augmentation="method"
 )
 
 
 class Model(Section):
-    """Sizes of the network (METHOD 2)."""
+    """Sizes of the network."""
 
-    hidden: int = Field(128, ge=8, multiple_of=2, description="H")
-    projection: int = Field(512, ge=2, description="Z")
-    heads: tuple[Literal["x", "la", "ha"], ...] = Field(("x", "ha"), description="scales with a cluster head")
-    head: Literal["linear", "mlp"] = Field("mlp", description="on y_s; mlp: behind a hidden layer; linear: the paper's")
-    capacity: Count = Field("auto", description="rows of a head; auto grows by multiples of 128")
-    own_parts: bool = Field(
-        True, description="LA and HA learn from X with a network of their own; false, the paper's: all share one"
+    hidden: int = Field(128, ge=8, multiple_of=2, description="H of a transformer; channels of a graph network's start")
+    projection: int = Field(512, ge=2, description="Z, what alignment compares")
+
+
+class Train(Section):
+    """Optimisation: epochs, batches, the rate and its drops."""
+
+    epochs: int = Field(120, ge=1)
+    batch_size: int = Field(64, ge=2)
+    lr: float = Field(1e-3, gt=0)
+    drops: tuple[float, ...] = Field((350 / 450,), description="shares of the epochs after which lr is divided by 10")
+    weight_decay: float = Field(5e-4, ge=0)
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="of matrix products in a training step; auto: bf16 on CUDA, fp32 on the CPU"
     )
+    checkpoint_every: int = Field(10, ge=1, description="epochs between saved training states")
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate of an epoch (counted from 0): ``lr``, divided by 10 at each of ``drops``."""
+        passed = sum(epoch >= round(share * self.epochs) for share in self.drops)
+        return float(self.lr / 10**passed)
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Train":
+        if list(self.drops) != sorted(self.drops) or any(not 0 < share <= 1 for share in self.drops):
+            raise ValueError("drops: shares of the epochs, rising, above 0 and at most 1")
+        return self
+
+
+class Split(Section):
+    """What pre-training may not see, so that it can be tested on."""
+
+    kind: Literal["random", "subject", "group", "none"] = Field("random", description="random: stratified 4:1")
+    test_fraction: float = Field(0.2, gt=0, lt=1)
 
 
 class Cluster(Section):
@@ -89,36 +118,9 @@ class Mgaa(Section):
     weight: float = Field(5.0, ge=0, description="of Eq. 5 + Eq. 6 while vcreg is on")
 
 
-class Train(Section):
-    """Optimisation (METHOD 6)."""
+class AirSettings(Section):
+    """What AIR alone reads (METHOD 1 to 5)."""
 
-    epochs: int = Field(120, ge=1)
-    warmup: int = Field(60, ge=0, description="epochs of alignment alone, before there are labels")
-    batch_size: int = Field(64, ge=2)
-    lr: float = Field(1e-3, gt=0)
-    lr_late: float = Field(1e-4, gt=0)
-    lr_drop: float = Field(350 / 450, gt=0, le=1, description="share of the epochs after which lr becomes lr_late")
-    weight_decay: float = Field(5e-4, ge=0)
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="of matrix products in a training step; auto: bf16 on CUDA, fp32 on the CPU"
-    )
-    checkpoint_every: int = Field(10, ge=1, description="epochs between saved training states")
-
-
-class Split(Section):
-    """What pre-training may not see, so that it can be tested on."""
-
-    kind: Literal["random", "subject", "group", "none"] = Field("random", description="random: stratified 4:1")
-    test_fraction: float = Field(0.2, gt=0, lt=1)
-
-
-class Config(Section):
-    """Everything that defines a run."""
-
-    preset: Preset = "small"
-    seed: int = Field(0, ge=0)
-    method: Method = "air"
-    modalities: tuple[Modality, ...] = Field(("joint", "bone", "motion"), min_length=1)
     asp: Literal["both", "la", "ha", "none"] = Field(
         "both", description="part skeletons that are read; without any, X alone is aligned and clustered"
     )
@@ -131,19 +133,16 @@ class Config(Section):
         "clustering, and the variance terms look within it (METHOD 8)",
     )
     amdl: bool = Field(True, description="discrete labels; without them alignment alone")
-    inputs: Inputs = Inputs()
-    model: Model = Model()
+    warmup: int = Field(60, ge=0, description="epochs of alignment alone, before there are labels")
+    own_parts: bool = Field(
+        True, description="LA and HA learn from X with a network of their own; false, the paper's: all share one"
+    )
+    heads: tuple[Literal["x", "la", "ha"], ...] = Field(("x", "ha"), description="scales with a cluster head")
+    head: Literal["linear", "mlp"] = Field("mlp", description="on y_s; mlp: behind a hidden layer; linear: the paper's")
+    capacity: Count = Field("auto", description="rows of a head; auto grows by multiples of 128")
     cluster: Cluster = Cluster()
     alr: Alr = Alr()
     mgaa: Mgaa = Mgaa()
-    train: Train = Train()
-    split: Split = Split()
-
-    @field_validator("inputs", mode="before")
-    @classmethod
-    def _named_inputs(cls, value: Any) -> Any:
-        named = {"paper": PAPER_INPUTS, "default": Inputs()}
-        return named.get(value, value) if isinstance(value, str) else value
 
     @field_validator("asp", mode="before")
     @classmethod
@@ -151,17 +150,13 @@ class Config(Section):
         return ("none", "both")[value] if isinstance(value, bool) else value
 
     @model_validator(mode="after")
-    def _agree(self) -> "Config":
-        if len(set(self.modalities)) != len(self.modalities):
-            raise ValueError("modalities: one is named twice")
+    def _agree(self) -> "AirSettings":
         if self.cluster.metric == "jaccard" and self.cluster.eps > 1:
             raise ValueError(f"cluster.eps: a Jaccard distance is at most 1, got {self.cluster.eps}")
-        if self.alr.enabled and self.amdl and "ha" not in self.model.heads and self.asp != "none":
-            raise ValueError("alr.enabled needs the head of HA (model.heads), whose predictions refine the labels")
-        if self.method == "umurl" and (self.asp != "none" or self.amdl):
-            raise ValueError("method=umurl is AIR without its modules: asp and amdl are off")
-        if "x" not in self.model.heads:
-            raise ValueError("model.heads must hold x")
+        if self.alr.enabled and self.amdl and "ha" not in self.heads and self.asp != "none":
+            raise ValueError("alr.enabled needs the head of HA (air.heads), whose predictions refine the labels")
+        if "x" not in self.heads:
+            raise ValueError("heads must hold x")
         return self
 
     @property
@@ -175,54 +170,157 @@ class Config(Section):
         return {"both": "ha", "la": "la", "ha": "ha", "none": None}[self.asp]
 
     @property
-    def heads(self) -> tuple[str, ...]:
+    def classified(self) -> tuple[str, ...]:
         """The scales that have a cluster head; that of HA stands on LA where LA is the only part skeleton."""
-        wanted = {*self.model.heads, self.appendage if "ha" in self.model.heads else None}
+        wanted = {*self.heads, self.appendage if "ha" in self.heads else None}
         return tuple(scale for scale in self.scales if scale in wanted) if self.amdl else ()
+
+
+class Contrast(Section):
+    """What the methods with a momentum network and a queue share."""
+
+    queue: Count = Field("auto", description="K, keys kept; auto: about half of the set, at most 2,048")
+    momentum: float | Literal["auto"] = Field("auto", description="m; auto: 0.999, less where an epoch has few steps")
+    temperature: float = Field(0.07, gt=0, description="τ")
+    dim: int = Field(128, ge=2, description="entries of a key")
+    mask_own: bool = Field(False, description="hide a clip's own old keys from it")
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Contrast":
+        if self.queue != "auto" and self.queue < 1:
+            raise ValueError(f"queue: at least 1 key, got {self.queue}")
+        if self.momentum != "auto" and not 0 <= self.momentum <= 1:
+            raise ValueError(f"momentum: between 0 and 1, got {self.momentum}")
+        return self
+
+
+class CageSettings(Section):
+    """What CAGE alone reads (Lu et al., AAAI 2023). GE-CLR: ``bank=plain``, ``cross=none``, ``deploy=cartesian``."""
+
+    bank: Literal["cooperation", "hybrid", "ambiguity", "plain"] = Field(
+        "cooperation", description="negatives: queue and ambiguous samples, both in one queue, ambiguous alone, queue"
+    )
+    cross: Literal["guide", "both", "none"] = Field(
+        "guide", description="guide: the spherical query learns from Cartesian keys; both: and the other way round"
+    )
+    polar: Literal["y", "z"] = Field("y", description="axis of the spherical coordinates; y is the vertical")
+    speed: float = Field(4, gt=0, description="of an ambiguous sample: every 4th frame; 0.3: 30 % of the clip")
+    deploy: Literal["both", "cartesian", "spherical"] = Field("both", description="networks whose features are used")
+
+    @field_validator("speed")
+    @classmethod
+    def _whole(cls, value: float) -> float:
+        if value >= 1 and value != int(value):
+            raise ValueError("every so many frames: a whole number from 1 on, or a share below 1")
+        return value
+
+
+SECTIONS: dict[Method, tuple[str, ...]] = {"air": ("air",), "cage": ("contrast", "cage"), "st-gcn": (), "agcn": ()}
+
+
+class Config(Section):
+    """Everything that defines a run. Of the sections of methods, those of ``method`` count and no other is taken."""
+
+    preset: Preset = "small"
+    seed: int = Field(0, ge=0)
+    method: Method = "air"
+    modalities: tuple[Modality, ...] = Field(("joint", "bone", "motion"), min_length=1)
+    inputs: Inputs = Inputs()
+    model: Model = Model()
+    train: Train = Train()
+    split: Split = Split()
+    air: AirSettings = AirSettings()
+    contrast: Contrast = Contrast()
+    cage: CageSettings = CageSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sections(cls, settings: Any) -> Any:
+        method = settings.get("method", "air")
+        for name in OF_METHODS:
+            readers = [each for each, read in SECTIONS.items() if name in read]
+            if name in settings and method in SECTIONS and method not in readers:
+                raise ValueError(f"{name} is read by method={', '.join(readers)}, not by method={method}")
+        return settings
+
+    @field_validator("inputs", mode="before")
+    @classmethod
+    def _named_inputs(cls, value: Any) -> Any:
+        named = {"paper": PAPER_INPUTS, "default": Inputs()}
+        return named.get(value, value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Config":
+        if len(set(self.modalities)) != len(self.modalities):
+            raise ValueError("modalities: one is named twice")
+        if self.method == "cage" and self.modalities != ("joint",):
+            raise ValueError("modalities: method=cage reads joints alone, modalities=[joint]")
+        return self
+
+    def record(self) -> dict[str, Any]:
+        """Every key that the method reads, as saved with every run; :func:`validate` takes it back."""
+        idle = OF_METHODS - {*SECTIONS[self.method]}
+        return self.model_dump(mode="json", exclude=idle)
 
     def to_yaml(self) -> str:
         """The resolved configuration, as saved with every run."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+        return yaml.safe_dump(self.record(), sort_keys=False)
 
+
+OF_METHODS = {name for sections in SECTIONS.values() for name in sections}
 
 PAPER: dict[str, Any] = {
     "inputs": "paper",
-    "model": {"hidden": 1024, "projection": 4096, "head": "linear", "own_parts": False},
-    "cluster": {"k1": 30, "k2": 6, "weight": 1.0},
-    "train": {"epochs": 450, "warmup": 50, "batch_size": 128, "lr": 5e-4, "lr_late": 5e-5},
+    "model": {"hidden": 1024, "projection": 4096},
+    "train": {"epochs": 450, "batch_size": 128, "lr": 5e-4},
 }
 PRESETS: dict[Preset, dict[str, Any]] = {
     "demo": {
         "model": {"hidden": 64, "projection": 64},
-        "nuisance": "subject",
-        "train": {"epochs": 25, "warmup": 8, "batch_size": 32},
+        "train": {"epochs": 25, "batch_size": 32},
         "split": {"kind": "subject"},
     },
     "small": {},
     "paper": PAPER,
-    "paper-parity": PAPER | {"model": {**PAPER["model"], "heads": ["x", "la", "ha"], "capacity": 2543}},
+    "paper-parity": PAPER,
 }
 
-# UmURL (Sun et al., ACM MM 2023, arXiv 2311.03106) is the baseline of the paper's Table IV: AIR with every module off.
-# Its public code agrees with that term by term: four views, one encoder for single and multi features, a projector a
-# modality, 5·(intra + inter) + variance and covariance (a test holds AIR to a UmURL written from torch's own layers).
-# Its schedule is AIR's as well, but for batches of 512 and more and a weight decay of 1e-5; here it trains as AIR does.
-UMURL = {"asp": False, "amdl": False, "alr": {"enabled": False}}
+AIR_PAPER = {"warmup": 50, "head": "linear", "own_parts": False, "cluster": {"k1": 30, "k2": 6, "weight": 1.0}}
+AIR: dict[Preset, dict[str, Any]] = {
+    "demo": {"air": {"nuisance": "subject", "warmup": 8}},
+    "small": {},
+    "paper": {"air": AIR_PAPER},
+    "paper-parity": {"air": AIR_PAPER | {"heads": ["x", "la", "ha"], "capacity": 2543}},
+}
+# SGD with the published rate and drops (FAMILY 9). Its network learns its own standardisation of the joints.
+CAGE = {
+    "modalities": ["joint"],
+    "inputs": {"velocity": "resampled", "standardise": False},
+    "model": {"hidden": 16},
+    "train": {"lr": 0.1, "drops": [150 / 300, 250 / 300], "weight_decay": 1e-4},
+}
+CAGE_PAPER = CAGE | {"model": {"hidden": 64}, "train": {**CAGE["train"], "epochs": 300, "batch_size": 32}}  # type: ignore[dict-item]
 # SGD as 2s-AGCN was trained: 0.1 with a drop after 60 % of the epochs (its second one is left out), decay 1e-4. It took
 # 50 epochs on NTU RGB+D; a small set has few steps an epoch, hence 80 and batches of 32.
 SUPERVISED = {
     "modalities": ["joint"],
-    "train": {
-        "epochs": 80,
-        "warmup": 0,
-        "batch_size": 32,
-        "lr": 0.1,
-        "lr_late": 0.01,
-        "lr_drop": 0.6,
-        "weight_decay": 1e-4,
-    },
+    "train": {"epochs": 80, "batch_size": 32, "lr": 0.1, "drops": [0.6], "weight_decay": 1e-4},
 }
-METHODS: dict[Method, dict[str, Any]] = {"air": {}, "umurl": UMURL, "st-gcn": SUPERVISED, "agcn": SUPERVISED}
+METHODS: dict[Method, dict[Preset, dict[str, Any]]] = {
+    "air": AIR,
+    "cage": {"demo": CAGE, "small": CAGE, "paper": CAGE_PAPER, "paper-parity": CAGE_PAPER},
+    "st-gcn": dict.fromkeys(PRESETS, SUPERVISED),
+    "agcn": dict.fromkeys(PRESETS, SUPERVISED),
+}
+
+# Keys of versions before 0.2, and where they are now.
+MOVED = {
+    **{name: f"air.{name}" for name in ("asp", "partition", "nuisance", "amdl", "cluster", "alr", "mgaa")},
+    **{f"model.{name}": f"air.{name}" for name in ("heads", "head", "capacity", "own_parts")},
+    "train.warmup": "air.warmup",
+    "train.lr_drop": "train.drops",
+    "train.lr_late": "train.drops",
+}
 
 
 def load_config(
@@ -233,7 +331,7 @@ def load_config(
     Args:
         preset: demo, small, paper or paper-parity.
         file: YAML with any part of the schema.
-        overrides: each ``key=value`` with a dotted key and a YAML value, e.g. ``modalities=[joint]``, ``alr.k=10``.
+        overrides: each ``key=value`` with a dotted key and a YAML value, e.g. ``modalities=[joint]``, ``air.alr.k=10``.
         changes: top-level keys, for callers in Python.
 
     Raises:
@@ -243,10 +341,12 @@ def load_config(
         raise InputError(f"preset: unknown {preset!r}{nearest(preset, PRESETS)}; known: {', '.join(PRESETS)}")
     layers = [read_yaml(file) if file else {}, *map(parse_override, overrides), changes]
     method = next((layer["method"] for layer in reversed(layers) if "method" in layer), "air")
+    if method == "umurl":
+        raise InputError("method: umurl is AIR without its modules, -o air.asp=none -o air.amdl=false")
     if method not in METHODS:
         raise InputError(f"method: unknown {method!r}{nearest(str(method), METHODS)}; known: {', '.join(METHODS)}")
     settings: dict[str, Any] = {"preset": preset}
-    for layer in (PRESETS[preset], METHODS[method], *layers):
+    for layer in (PRESETS[preset], METHODS[method][preset], *layers):
         settings = merge(settings, layer)
     return validate(settings)
 
@@ -271,7 +371,7 @@ def merge(base: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:
 
 
 def parse_override(text: str) -> dict[str, Any]:
-    """``alr.k=10`` to ``{"alr": {"k": 10}}``; the value is YAML."""
+    """``train.lr=10`` to ``{"train": {"lr": 10}}``; the value is YAML."""
     key, separator, value = text.partition("=")
     if not separator or not key:
         raise InputError(f"-o {text}: expected key=value")
@@ -303,9 +403,13 @@ def explain(error: ValidationError) -> str:
     names = [str(part) for part in first["loc"]]
     key = ".".join(names)
     if first["type"] == "extra_forbidden":
+        if key in MOVED:
+            return f"config: {key} is {MOVED[key]} now"
         return f"config: unknown key {key!r}{nearest(names[-1], known_keys(names[:-1]))}"
     message = first["msg"].removeprefix("Value error, ")
-    return f"config: {key}: {message}, got {first['input']!r}" if key else f"config: {message}"
+    if isinstance(first["input"], dict) and first["type"] == "value_error":  # keys of a section that do not agree
+        return f"config: {key}.{message}" if key else f"config: {message}"
+    return f"config: {key}: {message}, got {first['input']!r}"
 
 
 def known_keys(path: list[str]) -> list[str]:

@@ -103,9 +103,7 @@ def probe(found: dict[str, Tensor], motion: MotionSet) -> list[dict[str, Any]]:
 
 def encoders(data: Path, motion: MotionSet, epochs: int) -> dict[str, DeployedEncoder]:
     """A small one trained here on all clips without their labels, and one of the paper's width, untrained."""
-    config = load_config(
-        "small", overrides=(f"train.epochs={epochs}", f"train.warmup={epochs // 2}", "split.kind=none")
-    )
+    config = load_config("small", overrides=(f"train.epochs={epochs}", f"air.warmup={epochs // 2}", "split.kind=none"))
     with tempfile.TemporaryDirectory() as folder:
         trained = load_encoder(pretrain(data, config, Path(folder) / "run", "cpu"))
     wide = load_config("small", overrides=("model.hidden=1024", "inputs.frames=64"))

@@ -18,11 +18,11 @@ from sklearn.metrics import adjusted_mutual_info_score
 
 from airfast.bench.machine import machine, title
 from airfast.bench.real_features import trained
+from airfast.data.dataset import FEATURE_BATCH
 from airfast.data.source import open_motion
 from airfast.device import pick_device
 from airfast.labels import generate_labels
 from airfast.methods.air.amdl import clustered
-from airfast.training.pretrain import FEATURE_BATCH
 
 RESULTS = Path(__file__).parent / "results"
 NEIGHBOURS = ((30, 6), (120, 24))  # the paper's, and what k1=auto comes to from 1,920 clips on
@@ -40,7 +40,7 @@ def measure(method, clips, device, half):
         if device.type == "cuda":
             torch.cuda.synchronize()
         took.append(time.perf_counter() - started)
-    return statistics.median(took), clustered(method.config, found)
+    return statistics.median(took), clustered(method.settings, found)
 
 
 def run(data, preset, device):

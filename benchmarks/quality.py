@@ -151,7 +151,7 @@ def main() -> None:
     record["baselines"] |= hand_made([out / "runs" / f"base,seed={seed}" for seed in range(given.seeds)])
     epochs = epochs_of(out / "runs" / "base,seed=0")
     configs = {
-        variant.name: load_config("small", overrides=(*overrides, *variant.overrides)).model_dump(mode="json")
+        variant.name: load_config("small", overrides=(*overrides, *variant.overrides)).record()
         for variant in STUDIES["methods"].variants
     }
     motion = MotionSet.load(given.set)

@@ -25,7 +25,7 @@ TITLES = {
     "untrained": "the same encoder, untrained",
     "UmURL, its inputs": "UmURL, the paper's baseline, on the inputs it was published with",
     "UmURL": "UmURL on AIR's inputs",
-    "AIR − ASP": "AIR without part skeletons (`-o asp=none -o alr.enabled=false`)",
+    "AIR − ASP": "AIR without part skeletons (`-o air.asp=none`)",
     "AIR": "**AIR, pre-trained without labels**",
 }
 
@@ -35,12 +35,12 @@ def presets() -> str:
     lines = ["| preset | inputs | hidden, projection | epochs (warm-up) | batch |", "|---|---|---|---|---|"]
     for name in PRESETS:
         config = load_config(name)
-        inputs = "paper's letter" if config.inputs.augmentation == "family" else "default"
-        heads = "; three heads of 2,543 rows" if config.model.capacity != "auto" else ""
+        inputs = "paper's letter" if config.inputs.augmentation == "method" else "default"
+        heads = "; three heads of 2,543 rows" if config.air.capacity != "auto" else ""
         lines.append(
             f"| `{name}` | {inputs}, T = {config.inputs.frames} "
             f"| {config.model.hidden}, {config.model.projection}{heads} "
-            f"| {config.train.epochs} ({config.train.warmup}) | {config.train.batch_size} |"
+            f"| {config.train.epochs} ({config.air.warmup}) | {config.train.batch_size} |"
         )
     return "\n".join(lines)
 

@@ -23,10 +23,10 @@ from benchmarks.quality import SPLITS
 
 RESULTS = Path(__file__).parent / "results"
 METHODS = {
-    "UmURL": ("method=umurl",),
-    "UmURL, nuisance": ("method=umurl", "nuisance=group"),
-    "AIR without labels": ("amdl=false", "nuisance=group"),
-    "AIR": ("nuisance=group",),
+    "UmURL": ("air.asp=none", "air.amdl=false"),
+    "UmURL, nuisance": ("air.asp=none", "air.amdl=false", "air.nuisance=group"),
+    "AIR without labels": ("air.amdl=false", "air.nuisance=group"),
+    "AIR": ("air.nuisance=group",),
 }
 KINDS: tuple[SplitKind, ...] = ("group", "random")
 PROBES = ("linear", "1-NN", "20-NN")
@@ -36,7 +36,7 @@ def measure(source: Path, target: Path, work: Path, epochs: int, seeds: int) -> 
     """A row a split, features and probe: the accuracy of every seed."""
     rows = []
     for method, overrides in METHODS.items():
-        length = (f"train.epochs={epochs}", f"train.warmup={epochs // 2}", "split.kind=none")
+        length = (f"train.epochs={epochs}", f"air.warmup={epochs // 2}", "split.kind=none")
         run = pretrain(source, load_config("small", overrides=(*length, *overrides)), work / method, "cpu")
         for split in KINDS:
             for found in (evaluate(run, each, target, seeds, "cpu", split) for each in ("linear", "knn")):

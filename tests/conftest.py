@@ -18,10 +18,10 @@ TINY = (
     "model.projection=16",
     "train.batch_size=16",
     "train.epochs=6",
-    "train.warmup=2",
+    "air.warmup=2",
     "train.checkpoint_every=3",
-    "cluster.k1=8",
-    "alr.k=5",
+    "air.cluster.k1=8",
+    "air.alr.k=5",
     "split.kind=random",
 )
 

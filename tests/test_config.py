@@ -15,10 +15,10 @@ def test_paper_presets_use_the_letter():
     for preset in ("paper", "paper-parity"):
         config = load_config(preset)
         assert config.inputs == PAPER_INPUTS
-        assert (config.train.epochs, config.train.lr, config.train.lr_late) == (450, 5e-4, 5e-5)  # Section IV-C
+        rates = (config.train.rate(349), config.train.rate(350))
+        assert (config.train.epochs, *rates) == (450, 5e-4, 5e-5)  # Section IV-C
         assert (config.train.batch_size, config.inputs.frames) == (128, 64)  # Section IV-C
-        assert round(config.train.lr_drop * config.train.epochs) == 350  # Section IV-C
-        assert config.cluster.neighbours(1000) == (30, 6)  # METHOD 3
+        assert config.air.cluster.neighbours(1000) == (30, 6)  # METHOD 3
 
 
 def test_later_layers_win(tmp_path):
@@ -45,12 +45,12 @@ def test_inputs_by_name_can_be_refined():
     ],
 )
 def test_part_skeletons(asp, scales, appendage, heads):
-    config = load_config(overrides=(f"asp={asp}",))
-    assert (config.scales, config.appendage, config.heads) == (scales, appendage, heads)
+    config = load_config(overrides=(f"air.asp={asp}",))
+    assert (config.air.scales, config.air.appendage, config.air.classified) == (scales, appendage, heads)
 
 
 def test_small_sets_get_small_neighbourhoods():
-    cluster = load_config().cluster
+    cluster = load_config().air.cluster
     assert cluster.neighbours(140) == (8, 3)  # METHOD 8: 8–10 and 3 at 140 clips
     assert cluster.neighbours(8260) == (120, 24)  # the most, and a fifth of it
 
@@ -58,15 +58,22 @@ def test_small_sets_get_small_neighbourhoods():
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("alr.kk=3",), "unknown key 'alr.kk' (did you mean 'k'?)"),
+        (("air.alr.kk=3",), "unknown key 'air.alr.kk' (did you mean 'k'?)"),
         (("trian.lr=1",), "unknown key 'trian' (did you mean 'train'?)"),
-        (("cluster.eps=1.5",), "cluster.eps: a Jaccard distance is at most 1"),
-        (("cluster.eps=lots",), "cluster.eps: Input should be a valid number"),
+        (("air.cluster.eps=1.5",), "air.cluster.eps: a Jaccard distance is at most 1"),
+        (("air.cluster.eps=lots",), "air.cluster.eps: Input should be a valid number"),
         (("modalities=[joint,joint]",), "named twice"),
-        (("model.heads=[x]",), "needs the head of HA"),
+        (("air.heads=[x]",), "needs the head of HA"),
         (("inputs=strange",), "config: inputs"),
         (("method=st-gnc",), "method: unknown 'st-gnc' (did you mean 'st-gcn'?)"),
-        (("method=umurl", "asp=true"), "AIR without its modules"),
+        (("method=umurl",), "AIR without its modules, -o air.asp=none"),
+        (("method=cage", "air.asp=none"), "air is read by method=air, not by method=cage"),
+        (("contrast.queue=8",), "contrast is read by method=cage, not by method=air"),
+        (("method=cage", "modalities=[bone]"), "method=cage reads joints alone"),
+        (("cluster.eps=0.5",), "cluster is air.cluster now"),
+        (("model.heads=[x]",), "model.heads is air.heads now"),
+        (("train.warmup=3",), "train.warmup is air.warmup now"),
+        (("train.drops=[0.9,0.5]",), "shares of the epochs, rising"),
         (("lr",), "expected key=value"),
         (("lr=[",), "not YAML"),
     ],

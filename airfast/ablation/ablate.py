@@ -48,15 +48,17 @@ class Study:
 
 # The losses and the label stage of the paper, on the inputs and the schedule of the other rows.
 LETTER = (
-    "model.head=linear",
-    "model.own_parts=false",
-    "mgaa.vcreg=false",
-    "cluster.weight=1",
-    "cluster.k1=30",
-    "cluster.k2=6",
-    "nuisance=none",
+    "air.head=linear",
+    "air.own_parts=false",
+    "air.mgaa.vcreg=false",
+    "air.cluster.weight=1",
+    "air.cluster.k1=30",
+    "air.cluster.k2=6",
+    "air.nuisance=none",
 )
-NO_LABELS = ("amdl=false", "alr.enabled=false")
+NO_LABELS = ("air.amdl=false", "air.alr.enabled=false")
+UNREFINED = ("air.amdl=true", "air.alr.enabled=false")
+REFINED = ("air.amdl=true", "air.alr.enabled=true")
 EQUAL = "equal: LA and HA are runs of as many joints each, which know no anatomy"
 
 STUDIES = {
@@ -65,12 +67,12 @@ STUDIES = {
         "Pre-training methods",
         "method",
         (
-            Variant("UmURL, its inputs", ("asp=none", *NO_LABELS, "nuisance=none", "inputs=paper")),
-            Variant("UmURL", ("asp=none", *NO_LABELS, "nuisance=none")),
-            Variant("UmURL, nuisance", ("asp=none", *NO_LABELS)),
+            Variant("UmURL, its inputs", ("air.asp=none", *NO_LABELS, "air.nuisance=none", "inputs=paper")),
+            Variant("UmURL", ("air.asp=none", *NO_LABELS, "air.nuisance=none")),
+            Variant("UmURL, nuisance", ("air.asp=none", *NO_LABELS)),
             Variant("AIR-J", ("modalities=[joint]",)),
-            Variant("AIR − ASP", ("asp=none", "alr.enabled=false")),
-            Variant("AIR − ALR", ("alr.enabled=false",)),
+            Variant("AIR − ASP", ("air.asp=none", "air.alr.enabled=false")),
+            Variant("AIR − ALR", ("air.alr.enabled=false",)),
             Variant("AIR, letter", LETTER),
             Variant("AIR", ()),
         ),
@@ -78,7 +80,7 @@ STUDIES = {
         (
             "every row but the first on the same inputs and views: what differs is what is learnt from them.",
             "UmURL, its inputs: on the inputs and views of its public code (inputs=paper). UmURL: on AIR's.",
-            "UmURL, nuisance: with the known action or person as AIR is told it (`nuisance`); UmURL itself is not.",
+            "UmURL, nuisance: with the known action or person as AIR is told it (`air.nuisance`); UmURL itself is not.",
             "AIR-J: one modality, joints. AIR − ASP: without part skeletons, and so without refined labels.",
             f"AIR, letter: {', '.join(LETTER)}.",
         ),
@@ -88,11 +90,11 @@ STUDIES = {
         "Table IV: modules",
         "modules",
         (
-            Variant("baseline", ("asp=none", *NO_LABELS), 45.87),
-            Variant("+ ASP", ("asp=both", *NO_LABELS), 47.71),
-            Variant("+ AMDL", ("asp=none", "amdl=true", "alr.enabled=false"), 46.79),
-            Variant("+ AMDL + ALR", ("asp=both", "partition=equal", "amdl=true", "alr.enabled=true"), 52.29),
-            Variant("all", ("asp=both", "partition=appendages", "amdl=true", "alr.enabled=true"), 56.88),
+            Variant("baseline", ("air.asp=none", *NO_LABELS), 45.87),
+            Variant("+ ASP", ("air.asp=both", *NO_LABELS), 47.71),
+            Variant("+ AMDL", ("air.asp=none", *UNREFINED), 46.79),
+            Variant("+ AMDL + ALR", ("air.asp=both", "air.partition=equal", *REFINED), 52.29),
+            Variant("all", ("air.asp=both", "air.partition=appendages", *REFINED), 56.88),
         ),
         "baseline",
         (
@@ -106,10 +108,10 @@ STUDIES = {
         "Table V: scales of appendages",
         "part skeletons beside X",
         (
-            Variant("none", ("asp=none", "amdl=true", "alr.enabled=false"), 47.71),
-            Variant("LA", ("asp=la", "amdl=true", "alr.enabled=true"), 48.90),
-            Variant("HA", ("asp=ha", "amdl=true", "alr.enabled=true"), 53.46),
-            Variant("LA + HA", ("asp=both", "partition=appendages", "amdl=true", "alr.enabled=true"), 56.88),
+            Variant("none", ("air.asp=none", *UNREFINED), 47.71),
+            Variant("LA", ("air.asp=la", *REFINED), 48.90),
+            Variant("HA", ("air.asp=ha", *REFINED), 53.46),
+            Variant("LA + HA", ("air.asp=both", "air.partition=appendages", *REFINED), 56.88),
         ),
         "none",
         (
@@ -121,7 +123,7 @@ STUDIES = {
         "fig-5",
         "Fig. 5: eps of DBSCAN",
         "eps (Jaccard distance)",
-        tuple(Variant(f"{eps:g}", (f"cluster.eps={eps:g}",)) for eps in (0.4, 0.5, 0.6, 0.7, 0.8)),
+        tuple(Variant(f"{eps:g}", (f"air.cluster.eps={eps:g}",)) for eps in (0.4, 0.5, 0.6, 0.7, 0.8)),
         "0.6",
         (),
         numeric=True,
@@ -131,9 +133,9 @@ STUDIES = {
         "Fig. 6: what refines the labels",
         "parts that refine",
         (
-            Variant("no refinement", ("asp=both", "partition=appendages", "amdl=true", "alr.enabled=false")),
-            Variant("equal", ("asp=both", "partition=equal", "amdl=true", "alr.enabled=true")),
-            Variant("appendages", ("asp=both", "partition=appendages", "amdl=true", "alr.enabled=true")),
+            Variant("no refinement", ("air.asp=both", "air.partition=appendages", *UNREFINED)),
+            Variant("equal", ("air.asp=both", "air.partition=equal", *REFINED)),
+            Variant("appendages", ("air.asp=both", "air.partition=appendages", *REFINED)),
         ),
         "equal",
         (f"{EQUAL}.",),
@@ -142,7 +144,7 @@ STUDIES = {
         "alr-k",
         "Neighbours that Eq. 1 compares",
         "k (the paper's 1 makes every agreement 0 or 1)",
-        tuple(Variant(str(k), (f"alr.k={k}",)) for k in (1, 5, 10, 20, 40)),
+        tuple(Variant(str(k), (f"air.alr.k={k}",)) for k in (1, 5, 10, 20, 40)),
         "20",
         (),
         numeric=True,
@@ -217,9 +219,9 @@ def base_config(preset: str, epochs: int | None, overrides: tuple[str, ...]) -> 
     config = load_config(preset, overrides=overrides)
     if epochs is None:
         return config
-    told = any(each.startswith("train.warmup") for each in overrides)
-    warmup = config.train.warmup if told else round(config.train.warmup * epochs / config.train.epochs)
-    return load_config(preset, overrides=(*overrides, f"train.epochs={epochs}", f"train.warmup={warmup}"))
+    told = any(each.startswith("air.warmup") for each in overrides)
+    warmup = config.air.warmup if told else round(config.air.warmup * epochs / config.train.epochs)
+    return load_config(preset, overrides=(*overrides, f"train.epochs={epochs}", f"air.warmup={warmup}"))
 
 
 def check_set(data: Path, config: Config) -> str:
@@ -233,9 +235,9 @@ def check_set(data: Path, config: Config) -> str:
 
 def job_of(out: Path, base: Config, preset: str, overrides: tuple[str, ...], variant: Variant, seed: int) -> Job:
     """The run of a row and a seed; its folder is named by what differs from the base, so that equal runs are one."""
-    length = (f"train.epochs={base.train.epochs}", f"train.warmup={base.train.warmup}")
+    length = (f"train.epochs={base.train.epochs}", f"air.warmup={base.air.warmup}")
     config = load_config(preset, overrides=(*overrides, *length, *variant.overrides), seed=seed)
-    plain, ours = (flatten(each.model_dump(mode="json")) for each in (base, config))
+    plain, ours = (flatten(each.record()) for each in (base, config))
     changes = [f"{key}={value}".lower() for key, value in ours.items() if value != plain[key] and key != "seed"]
     return Job(out / "runs" / f"{','.join(changes) or 'base'},seed={seed}", config)
 
@@ -259,7 +261,7 @@ def collect(study: Study, seeds: int, plan: dict[tuple[str, str, int], Job], fai
         "notes": list(study.notes),
         "rows": rows,
         "baselines": {name: [measured(job, name) for job in full] for name in ("majority", "hand-made", "untrained")},
-        "config": config.model_dump(mode="json"),
+        "config": config.record(),
         "failed": [line for line in failed if line.partition(": ")[0] in names],
     }
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from airfast._version import __version__
 from airfast.atomic import replacing, write_text
 from airfast.evaluate.table import half_width
+from airfast.runs.older import as_recorded
 
 PROBES = ("linear", "1-NN", "20-NN")
 MARKS = {"linear": ("o", "-", "black"), "1-NN": ("s", "--", "0.35"), "20-NN": ("^", ":", "0.55")}
@@ -90,17 +91,17 @@ def others(seeds: Seeds) -> list[str]:
 
 def markdown(record: Record) -> str:
     """The study as a page."""
-    config, (head, rows) = record["config"], table(record)
+    config, (head, rows) = as_recorded(record["config"]), table(record)
     count = len(record["rows"][0]["seeds"])
     made = (
         f"Accuracy on test clips in percent (linear, 1-NN, 20-NN), mean ± sd over seeds 0 to {count - 1}: each draws "
-        f"split ({config['split']['kind']}), weights and views, the same for every row. `over` is the difference of "
+        f"split ({config.split.kind}), weights and views, the same for every row. `over` is the difference of "
         "linear accuracy seed by seed, with the 95 % interval of its mean (t distribution). A linear figure is "
         "the mean of 5 probes, last epoch. Clusters, noise and AMI (of clusters with classes) are of the last epoch."
     )
     settings = (
-        f"Preset {config['preset']}, hidden {config['model']['hidden']}, {config['train']['epochs']} epochs of which "
-        f"{config['train']['warmup']} warm-up, nuisance={config['nuisance']}."
+        f"Preset {config.preset}, hidden {config.model.hidden}, {config.train.epochs} epochs of which "
+        f"{config.air.warmup} warm-up, air.nuisance={config.air.nuisance}."
     )
     lines = [f"# {record['title']} ({record['set']})", "", made, "", settings, ""]
     lines += [f"| {' | '.join(head)} |", "|---|" + "--:|" * (len(head) - 1)]

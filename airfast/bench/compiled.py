@@ -36,7 +36,7 @@ Case = tuple[str, list[str], dict[str, Any], int]
 def neighbourhoods() -> list[int]:
     """Every k1 that a preset comes to."""
     configs = [load_config(preset) for preset in PRESETS]
-    return sorted({config.cluster.neighbours(clips)[0] for config in configs for clips in CLIPS})
+    return sorted({config.air.cluster.neighbours(clips)[0] for config in configs for clips in CLIPS})
 
 
 def cases() -> Iterator[Case]:

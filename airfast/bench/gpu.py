@@ -31,8 +31,9 @@ from airfast.labels.cuda.dbscan import graph_clusters
 from airfast.labels.cuda.knn import attempt
 from airfast.labels.features import unit_rows
 from airfast.labels.seam import Edges
-from airfast.methods.air.amdl import discrete_labels
-from airfast.training.pretrain import all_features, begin, train_epoch
+from airfast.methods.air.air import Air, all_features
+from airfast.methods.method import Epoch
+from airfast.training.pretrain import begin, train_epoch
 from airfast.training.step import TrainingStep
 
 Record = dict[str, Any]
@@ -69,7 +70,7 @@ DRY = Scale(
     field=20,
     copies=16,
     clips=24,
-    epoch=("split.kind=none", "model.hidden=16", "model.projection=16", "inputs.frames=16", "cluster.k1=8"),
+    epoch=("split.kind=none", "model.hidden=16", "model.projection=16", "inputs.frames=16", "air.cluster.k1=8"),
     preset="demo",
     repeats=0,
     windows=((20, False), (20, True)),
@@ -175,7 +176,7 @@ def copies(scale: Scale, device: torch.device) -> Iterator[Record]:
         traces.append(record(label_work(n, device)))
         yield {"what": f"label stage, N = {n:,}", "bytes": traces[-1].total, "faults": faults(traces[-1])}
     yield {"what": "label stage, twice the samples", "faults": growth_faults(*traces)}
-    clips = scale.copies // 4
+    clips = max(8, scale.copies // 4)  # the fewest that have neighbours
     trace = record(partial(prepare_epoch(scale, clips, device), Stopwatch(device)))
     yield {"what": f"epoch, {clips:,} clips", "bytes": trace.total, "faults": faults(trace)}
     control = record(lambda: features(scale.copies, 64, device).cpu())
@@ -211,14 +212,15 @@ def prepare_epoch(scale: Scale, count: int, device: torch.device) -> Callable[[S
     walkers = synthetic_walkers(clips=count)
     clips = DeviceClips.from_motion(walkers, config.inputs, device)
     state = begin(config, walkers, clips)
-    step = TrainingStep(state, clips)
+    step, method = TrainingStep(state, clips), state.method
+    assert isinstance(method, Air)
 
     def work(clock: Stopwatch) -> None:
-        found = all_features(state.method, clips)
+        found = all_features(method, clips)
         clock.lap("features")
-        labels = discrete_labels(state.method, state.optimiser, found)
+        method.relabel(found, state.optimiser)
         clock.lap("labels")
-        train_epoch(step, labels, 0)
+        train_epoch(step, Epoch(), 0)
         clock.lap("training")
 
     return work

@@ -11,9 +11,10 @@ import torch
 from airfast.config import Config, load_config
 from airfast.data.dataset import DeviceClips
 from airfast.data.motion import MotionSet
-from airfast.methods.air.air import Air
-from airfast.methods.air.amdl import clustered, discrete_labels
-from airfast.training.pretrain import all_features, begin, train_epoch
+from airfast.methods.air.air import Air, all_features
+from airfast.methods.air.amdl import clustered
+from airfast.methods.method import Epoch
+from airfast.training.pretrain import begin, train_epoch
 from airfast.training.step import TrainingStep
 
 ALIGNED, LABELLED = 4, 2  # epochs without labels, and with
@@ -26,13 +27,13 @@ def trained(
     config = load_config(preset, overrides=("split.kind=none", *overrides))
     clips = DeviceClips.from_motion(motion, config.inputs, device)
     state = begin(config, motion, clips)
-    step = TrainingStep(state, clips)
+    step, method = TrainingStep(state, clips), state.method
+    assert isinstance(method, Air)
     for epoch in range(ALIGNED + LABELLED):
-        labels = None
         if epoch >= ALIGNED:
-            labels = discrete_labels(state.method, state.optimiser, all_features(state.method, clips))
-        train_epoch(step, labels, epoch)
-    return state.method, clips
+            method.relabel(all_features(method, clips), state.optimiser)
+        train_epoch(step, Epoch(), epoch)
+    return method, clips
 
 
 def windows(clips: DeviceClips, n: int, frames: int) -> DeviceClips:
@@ -57,4 +58,4 @@ def features(method: Air, clips: DeviceClips, n: int, concat: bool) -> torch.Ten
     """(≤ n, D) float32 on the device of the clips: y of X, or what the label stage clusters, the three side by side."""
     config: Config = method.config
     found = all_features(method, windows(clips, n, config.inputs.frames))
-    return clustered(config, found) if concat else found["x"]
+    return clustered(config.air, found) if concat else found["x"]

@@ -56,7 +56,7 @@ def subjects() -> list[Subject]:
     return [
         pretrained("air", "AIR"),
         pretrained("air-j", "AIR-J", "modalities=[joint]"),
-        pretrained("umurl", "UmURL", "method=umurl"),
+        pretrained("umurl", "UmURL", "air.asp=none", "air.amdl=false"),
         supervised("st-gcn", "ST-GCN", lambda: STGCN(layout, CLASSES)),
         supervised("agcn", "AGCN", lambda: AGCN(layout, CLASSES)),
     ]

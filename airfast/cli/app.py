@@ -15,7 +15,7 @@ data_app = typer.Typer(no_args_is_help=True, help="Prepare motion files and look
 app.add_typer(data_app, name="data")
 app.add_typer(plot_app, name="plot")
 
-Overrides = Annotated[list[str] | None, typer.Option("-o", "--override", help="key=value, e.g. alr.k=10")]
+Overrides = Annotated[list[str] | None, typer.Option("-o", "--override", help="key=value, e.g. air.alr.k=10")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 
 
@@ -81,7 +81,7 @@ def pretrain(
         Path | None, typer.Argument(help="A prepared set; the embedded synthetic one if none.")
     ] = None,
     preset: Annotated[str | None, typer.Option(help="demo, small, paper or paper-parity")] = None,
-    method: Annotated[str | None, typer.Option(help="air, or umurl: the paper's ablation baseline")] = None,
+    method: Annotated[str | None, typer.Option(help="air, or cage: contrast in two coordinate systems")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file over the preset.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the preset's.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/SET-PRESET-seedN if not given.")] = None,

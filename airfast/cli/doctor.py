@@ -135,6 +135,7 @@ def training_test() -> Finding:
     from airfast.config import load_config
     from airfast.data.dataset import DeviceClips
     from airfast.data.synthetic import synthetic_walkers
+    from airfast.methods.method import Epoch
     from airfast.training.pretrain import begin, train_epoch
     from airfast.training.step import TrainingStep
 
@@ -143,7 +144,7 @@ def training_test() -> Finding:
         walkers = synthetic_walkers(clips=32)
         config = load_config("demo", overrides=("model.hidden=16", "model.projection=32", "train.batch_size=8"))
         clips = DeviceClips.from_motion(walkers, config.inputs, pick_device("auto"))
-        loss = train_epoch(TrainingStep(begin(config, walkers, clips), clips), None, 0)["loss"]
+        loss = train_epoch(TrainingStep(begin(config, walkers, clips), clips), Epoch(), 0)["loss"]
     except Exception as error:  # as above
         return Finding("training test", f"{type(error).__name__}: {error}", ok=False)
     return Finding("training test", f"passed in {time.perf_counter() - started:.1f} s (loss {loss:.2f})")

@@ -31,7 +31,7 @@ def clusters(run: Run, out: Out = None) -> None:
 
 @plot_app.command()
 def eps(
-    runs: Annotated[list[Path], typer.Argument(help="A run folder, or several that differ in cluster.eps.")],
+    runs: Annotated[list[Path], typer.Argument(help="A run folder, or several that differ in air.cluster.eps.")],
     out: Out = None,
     data: Data = None,
     device: Device = "auto",

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import torch
 from rich.box import SIMPLE_HEAD
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -203,15 +204,22 @@ def show_labels(found: LabelSet, out: Path) -> None:
 def announce(config: Config, run: Path, device: str, data: Path | None) -> None:
     """What is about to run, where, which label backend was chosen and why, and the joints that the set lacks."""
     place = pick_device(device)
-    backend, reason = resolve(config.cluster.backend, place, config.cluster.dbscan)
     what = f"preset {config.preset}" if config.method == "air" else f"{config.method}, preset {config.preset}"
     console.print(f"{what}, {config.train.epochs} epochs on {place.type}, into {run}", highlight=False)
-    labels = f"{backend.name} ({reason})" if config.amdl else "none, the views are aligned and nothing else"
-    console.print(f"labels: {labels}", highlight=False)
+    if config.method == "air":
+        console.print(f"labels: {label_backend(config, place)}", highlight=False)
     if config.inputs.joints == "canonical":
         lacking = canonical(open_motion(data)).info.get("lacking", [])
         filled = f"; {', '.join(lacking)} are lacking: placed between or on their neighbours" if lacking else ""
         console.print(f"joints: canonical{filled}", highlight=False, soft_wrap=True)
+
+
+def label_backend(config: Config, place: torch.device) -> str:
+    """Which backend makes the labels of a run of AIR, and why."""
+    if not config.air.amdl:
+        return "none, the views are aligned and nothing else"
+    backend, reason = resolve(config.air.cluster.backend, place, config.air.cluster.dbscan)
+    return f"{backend.name} ({reason})"
 
 
 def announce_supervised(config: Config, run: Path, device: str) -> None:

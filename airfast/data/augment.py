@@ -59,9 +59,9 @@ def family(clips: Tensor, generator: Generator) -> Tensor:
     return torch.where(shear, sheared, corrupt_joints(clips, generator))
 
 
-def shears(clips: Tensor, generator: Generator) -> Tensor:
-    """Matrices (B, 3, 3) with ones on the diagonal and U(−1, 1) elsewhere."""
-    off = uniform((clips.shape[0], 3, 3), -1, 1, clips, generator)
+def shears(clips: Tensor, generator: Generator, limit: float = 1) -> Tensor:
+    """Matrices (B, 3, 3) with ones on the diagonal and U(−limit, limit) elsewhere."""
+    off = uniform((clips.shape[0], 3, 3), -limit, limit, clips, generator)
     eye = torch.eye(3, device=clips.device, dtype=clips.dtype)
     return eye + off * (1 - eye)
 
@@ -72,9 +72,32 @@ def corrupt_joints(clips: Tensor, generator: Generator) -> Tensor:
     The joints and the matrix are drawn for each clip, one matrix for all of its chosen joints; the others stay as they
     are, bit for bit. As the public code of the family does it (15 of 25 joints).
     """
-    batch, joints = clips.shape[0], clips.shape[-1]
-    order = uniform((batch, joints), 0, 1, clips, generator).argsort(dim=1).argsort(dim=1)  # a random rank a joint
-    chosen = (order < round(0.6 * joints))[:, None, None]  # (B, 1, 1, J)
-    zero = uniform((batch, 1, 1, 1), 0, 1, clips, generator) < 0.5
-    mixed = transform_coordinates(clips, uniform((batch, 3, 3), -1, 1, clips, generator))
+    chosen = chosen_joints(clips, 0.6, generator)
+    zero = uniform((clips.shape[0], 1, 1, 1), 0, 1, clips, generator) < 0.5
+    mixed = transform_coordinates(clips, uniform((clips.shape[0], 3, 3), -1, 1, clips, generator))
     return torch.where(chosen, torch.where(zero, 0.0, mixed), clips)
+
+
+def crop_pad(clips: Tensor, share: int, generator: Generator) -> Tensor:
+    """Mirror ⌊T/share⌋ frames of either end outwards and read T frames from a random one: (B, C, T, J) alike."""
+    batch, channels, frames, joints = clips.shape
+    pad = frames // share
+    start = torch.randint(2 * pad + 1, (batch, 1), generator=generator, device=clips.device)
+    time = start - pad + torch.arange(frames, device=clips.device)  # (B, T), may point outside by up to `pad`
+    time = torch.where(time < 0, -1 - time, time)
+    time = torch.where(time >= frames, 2 * frames - 1 - time, time)
+    return clips.gather(2, time[:, None, :, None].expand(-1, channels, -1, joints))
+
+
+def chosen_joints(clips: Tensor, share: float, generator: Generator) -> Tensor:
+    """A share of the joints, drawn for each clip: (B, 1, 1, J) bool."""
+    batch, joints = clips.shape[0], clips.shape[-1]
+    ranks = uniform((batch, joints), 0, 1, clips, generator).argsort(dim=1).argsort(dim=1)
+    return (ranks < round(share * joints))[:, None, None]
+
+
+def jitter(clips: Tensor, share: float, generator: Generator) -> Tensor:
+    """A share of the joints, drawn for each clip, multiplied by one 3×3 matrix of U(−1, 1); the others stay."""
+    chosen = chosen_joints(clips, share, generator)
+    matrices = uniform((clips.shape[0], 3, 3), -1, 1, clips, generator)
+    return torch.where(chosen, transform_coordinates(clips, matrices), clips)

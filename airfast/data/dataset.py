@@ -14,6 +14,8 @@ from airfast.data.augment import family, mild, uniform
 from airfast.data.motion import MotionSet
 from airfast.data.skeleton import canonical
 
+FEATURE_BATCH = 512  # clips a forward pass that trains nothing; results do not depend on it
+
 
 @dataclass(frozen=True)
 class DeviceClips:
@@ -76,8 +78,8 @@ class DeviceClips:
     def view(self, clips: Tensor, generator: Generator) -> Tensor:
         """One random view of each clip: a temporal crop resized to T, then the augmentation: (B, C, T, J).
 
-        A crop for ``mild`` is 0.5 to 1 of the clip; for ``family`` 0.1 to 1 of its n frames, but never fewer than
-        min(T, n): a clip of up to T frames is read whole.
+        A crop for ``mild`` is 0.5 to 1 of the clip; else, by the paper's family, 0.1 to 1 of its n frames, but never
+        fewer than min(T, n): a clip of up to T frames is read whole.
         """
         mild_views = self.inputs.augmentation == "mild"
         length = (self.lengths[clips] - 1).float()

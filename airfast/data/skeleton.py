@@ -26,7 +26,7 @@ def canonical(motion: MotionSet) -> MotionSet:
 
 
 def as_configured(motion: MotionSet, config: Config) -> MotionSet:
-    """A set as ``inputs.joints`` and ``partition`` say."""
+    """A set as ``inputs.joints`` and ``air.partition`` say."""
     if config.inputs.joints == "canonical":
         motion = canonical(motion)
-    return replace(motion, layout=equal_parts(motion.layout)) if config.partition == "equal" else motion
+    return replace(motion, layout=equal_parts(motion.layout)) if config.air.partition == "equal" else motion

@@ -5,19 +5,22 @@ import warnings
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from airfast.atomic import replacing
 from airfast.deploy.fold import fold
 from airfast.errors import InputError
+from airfast.models.deployed import DeployedEncoder
 from airfast.runs.checkpoint import load_encoder
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def export(run: Path | str, out: Path | str, precision: str = "fp32") -> Path:
-    """Write the folded encoder as a `torch.export` program: clips (B, C, T, J) float32 to features (B, D) float32.
+    """Write the encoder as a `torch.export` program: clips (B, C, T, J) float32 to features (B, D) float32.
 
-    Clips are as :class:`airfast.data.dataset.DeviceClips` gives them; C, T and J are the run's, any B from 1 on.
+    That of AIR is folded. Clips are as :class:`airfast.data.dataset.DeviceClips` gives them; C, T and J are the run's,
+    any B from 1 on.
 
     Args:
         run: a run folder or an ``encoder.safetensors``.
@@ -33,12 +36,17 @@ def export(run: Path | str, out: Path | str, precision: str = "fp32") -> Path:
     if precision not in PRECISIONS:
         raise InputError(f"--precision {precision}: expected fp32 or bf16")
     encoder = load_encoder(run)
-    folded = fold(encoder, PRECISIONS[precision])
+    if isinstance(encoder, DeployedEncoder):
+        program_of: nn.Module = fold(encoder, PRECISIONS[precision])
+    elif precision == "fp32":
+        program_of = encoder
+    else:
+        raise InputError(f"--precision {precision}: an encoder of {encoder.config.method} runs in fp32 alone")
     channels = 6 if encoder.config.inputs.velocity == "true" else 3
     clips = torch.zeros(2, channels, encoder.config.inputs.frames, len(encoder.layout.joints))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of its own deprecations while it traces
-        program = torch.export.export(folded, (clips,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+        program = torch.export.export(program_of, (clips,), dynamic_shapes=({0: torch.export.Dim("batch")},))
         written = io.BytesIO()  # torch insists on the suffix of a file that it writes to
         torch.export.save(program, written)
     with replacing(out) as part:

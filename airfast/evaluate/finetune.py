@@ -8,10 +8,9 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from airfast.data.dataset import DeviceClips
+from airfast.data.dataset import FEATURE_BATCH, DeviceClips
 from airfast.evaluate.linear import standardisation
-from airfast.models.deployed import DeployedEncoder
-from airfast.training.pretrain import FEATURE_BATCH
+from airfast.models.deployed import Deployed
 
 ENCODER_RATE, CLASSIFIER_RATE, WEIGHT_DECAY = 2e-4, 2e-3, 5e-4
 SMALLEST_BATCH, LARGEST_BATCH = 16, 64
@@ -53,7 +52,7 @@ class Classifier(nn.Module):
 
 
 def fine_tune(
-    encoder: DeployedEncoder,
+    encoder: Deployed,
     clips: DeviceClips,
     train: Tensor,
     labels: Tensor,
@@ -118,7 +117,7 @@ def batches(count: int, generator: Generator) -> Iterator[Tensor]:
 
 
 @torch.no_grad()
-def features_of(encoder: DeployedEncoder, clips: DeviceClips, index: Tensor) -> Tensor:
+def features_of(encoder: Deployed, clips: DeviceClips, index: Tensor) -> Tensor:
     """Features (n, D) of whole clips, in eval mode."""
     encoder.eval()
     return torch.cat([encoder(clips.whole(part)) for part in torch.split(index, FEATURE_BATCH)])

@@ -4,37 +4,38 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from airfast.data.dataset import DeviceClips
+from airfast.data.dataset import FEATURE_BATCH, DeviceClips
 from airfast.data.motion import MotionSet
 from airfast.evaluate.baselines import forest, hand_made, logistic, majority
 from airfast.evaluate.knn import knn_predict
 from airfast.evaluate.linear import linear_probe, standardise
 from airfast.evaluate.table import Row
 from airfast.evaluate.task import Task
-from airfast.models.deployed import DeployedEncoder
-from airfast.training.pretrain import FEATURE_BATCH, initial
+from airfast.methods.choose import build_deployed
+from airfast.models.deployed import Deployed
+from airfast.training.pretrain import initial
 
 NEIGHBOURS = (1, 20)
 
 
-def untrained_like(encoder: DeployedEncoder) -> DeployedEncoder:
+def untrained_like(encoder: Deployed) -> Deployed:
     """The same network with the weights its run began with, on the same inputs: what training is measured against."""
-    fresh = DeployedEncoder(encoder.config, encoder.layout, encoder.inputs.scales)
-    begun = initial(encoder.config, encoder.layout).encoder.state_dict()
-    fresh.encoder.load_state_dict({name: begun[name] for name in fresh.encoder.state_dict()})
-    fresh.inputs.load_state_dict(encoder.inputs.state_dict())
+    fresh = build_deployed(encoder.config, encoder.layout, encoder.scales)
+    begun = initial(encoder.config, encoder.layout).deployed.state_dict()
+    fresh.load_state_dict({name: begun[name] for name in fresh.state_dict()})
+    fresh.take_statistics(encoder)
     return fresh.eval()
 
 
 @torch.no_grad()
-def encode(encoder: DeployedEncoder, motion: MotionSet, device: torch.device) -> Tensor:
+def encode(encoder: Deployed, motion: MotionSet, device: torch.device) -> Tensor:
     """Features (N, D) float32 of every clip of a set, in order, on the CPU; the encoder is left in eval mode."""
     clips = DeviceClips.from_motion(motion, encoder.config.inputs, device)
     encoder = encoder.to(device).eval()
     return torch.cat([encoder(batch).float() for batch in clips.batches(FEATURE_BATCH)]).cpu()
 
 
-def frozen_features(encoder: DeployedEncoder, motion: MotionSet, device: torch.device) -> dict[str, Tensor]:
+def frozen_features(encoder: Deployed, motion: MotionSet, device: torch.device) -> dict[str, Tensor]:
     """Features (N, D) of a set by hand, by the untrained twin, and by the encoder."""
     return {
         "hand-made": hand_made(motion),

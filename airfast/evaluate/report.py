@@ -25,7 +25,7 @@ from airfast.evaluate.frozen import (
 from airfast.evaluate.semi import draw_labelled
 from airfast.evaluate.table import Progress, Row, over_seeds, save_table
 from airfast.evaluate.task import SplitKind, Task, draw_tasks, open_task
-from airfast.models.deployed import DeployedEncoder
+from airfast.models.deployed import Deployed
 from airfast.runs.checkpoint import load_encoder
 
 Protocol = Literal["linear", "knn", "finetune", "semi", "transfer"]
@@ -182,7 +182,7 @@ def hand_made_table(features: Tensor, tasks: list[Task], seeds: int) -> list[Row
 
 
 def tuned_table(
-    encoder: DeployedEncoder,
+    encoder: Deployed,
     tasks: list[Task],
     seeds: int,
     fractions: Sequence[float],
@@ -217,7 +217,7 @@ def tuned_table(
     return table
 
 
-def tuned_rows(name: str, encoder: DeployedEncoder, clips: DeviceClips, task: Task, seed: int) -> list[Row]:
+def tuned_rows(name: str, encoder: Deployed, clips: DeviceClips, task: Task, seed: int) -> list[Row]:
     """One fine-tuning: the last epoch, and the best test epoch beside it, labelled."""
     train, test = torch.from_numpy(task.train), torch.from_numpy(task.test)
     labels, answers = task.labels(task.train), task.labels(task.test)

@@ -21,7 +21,7 @@ from airfast.evaluate.report import Evaluation, save
 from airfast.evaluate.table import Row
 from airfast.evaluate.task import Task
 from airfast.runs.folder import METRICS, append_metrics, open_run, read_metrics, write_environment, write_split
-from airfast.training.optimiser import learning_rate, set_learning_rate
+from airfast.training.optimiser import set_learning_rate
 from airfast.training.supervised import Metrics, begin, predict, save_model, train_epoch
 
 MODELS = ("st-gcn", "agcn", "air")
@@ -71,7 +71,7 @@ def train_supervised(
         write_split(out, data, task.motion, task.train, task.test)
         write_environment(out, describe_machine(place))
         for epoch in range(done, config.train.epochs):
-            set_learning_rate(state.optimiser, learning_rate(config.train, epoch))
+            set_learning_rate(state.optimiser, config.train.rate(epoch))
             clock = Stopwatch(place)
             metrics = train_epoch(state, clips, labels, epoch)
             clock.lap("training")

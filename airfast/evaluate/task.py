@@ -14,7 +14,7 @@ from airfast.data.source import Source, open_motion
 from airfast.data.splits import split
 from airfast.errors import InputError
 from airfast.evaluate.metrics import Integers, Scores, score
-from airfast.models.deployed import DeployedEncoder
+from airfast.models.deployed import Deployed
 from airfast.runs.folder import read_split
 from airfast.skeletons.layout import load_layout
 
@@ -44,7 +44,7 @@ class Task:
         return score(self.motion.labels[self.test], np.asarray(predicted), self.classes)
 
 
-def open_task(run: Path, encoder: DeployedEncoder, data: Source = None) -> Task:
+def open_task(run: Path, encoder: Deployed, data: Source = None) -> Task:
     """The labelled clips of both sides: the run's own split wherever the set holds the run's clips.
 
     On other data the split is drawn again, of the same kind.
@@ -66,7 +66,7 @@ def open_task(run: Path, encoder: DeployedEncoder, data: Source = None) -> Task:
     return checked(run, motion, train, test, joint_notes(motion, known))
 
 
-def draw_tasks(run: Path, encoder: DeployedEncoder, data: Source, kind: SplitKind, seeds: int) -> list[Task]:
+def draw_tasks(run: Path, encoder: Deployed, data: Source, kind: SplitKind, seeds: int) -> list[Task]:
     """The same clips split anew for every seed; what pre-training has seen of the test sides is noted.
 
     A test clip that was pre-trained on lent the encoder its motion but never its label: such a figure is called
@@ -86,7 +86,7 @@ def draw_tasks(run: Path, encoder: DeployedEncoder, data: Source, kind: SplitKin
     return [checked(run, motion, train, test, notes) for train, test in sides]
 
 
-def open_for(run: Path, encoder: DeployedEncoder, known: dict[str, Any], data: Source) -> MotionSet:
+def open_for(run: Path, encoder: Deployed, known: dict[str, Any], data: Source) -> MotionSet:
     """The set to evaluate on, on the encoder's joints."""
     source = known["data"] if data is None else data
     if source is None:

@@ -138,7 +138,7 @@ class Encoder(nn.Module):
     def of(cls, config: Config, parts: Mapping[str, int]) -> "Encoder":
         """The encoder that a configuration asks for; ``parts`` as of the class."""
         model, inputs = config.model, config.inputs
-        return cls(parts, config.modalities, inputs.frames, model.hidden, inputs.pooling, model.own_parts)
+        return cls(parts, config.modalities, inputs.frames, model.hidden, inputs.pooling, config.air.own_parts)
 
     def single(self, tokens: Tokens, modality: Modality, scale: str = "x") -> Tensor:
         """Feature of one modality at one scale (x, la or ha): tokens as of :class:`TokenEmbedding` to (B, D)."""

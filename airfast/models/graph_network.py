@@ -56,7 +56,7 @@ class GraphNetwork(nn.Module):
 
     Args:
         layout: the skeleton.
-        classes: number of classes.
+        classes: number of classes; None for the features themselves.
         channels: C of the clips.
         hidden: channels of the first four blocks; the next three have twice, the last three four times as many, but
             the very last has 256.
@@ -67,7 +67,13 @@ class GraphNetwork(nn.Module):
     """
 
     def __init__(
-        self, layout: Layout, classes: int, channels: int, hidden: int, spatial: SpatialConvolution, dropout: float
+        self,
+        layout: Layout,
+        classes: int | None,
+        channels: int,
+        hidden: int,
+        spatial: SpatialConvolution,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.normalise = nn.BatchNorm1d(channels * len(layout.joints))
@@ -77,10 +83,10 @@ class GraphNetwork(nn.Module):
             stride = 2 if index in (4, 7) else 1
             block = GraphBlock(spatial(inputs, outputs), inputs, outputs, stride, index > 0, dropout)
             self.blocks.append(block)
-        self.classify = nn.Linear(WIDTH, classes)
+        self.classify = nn.Identity() if classes is None else nn.Linear(WIDTH, classes)
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Clips (B, C, T, J) to logits (B, classes)."""
+        """Clips (B, C, T, J) to logits (B, classes), or to features (B, 256) without classes."""
         flat = clips.transpose(2, 3).flatten(1, 2)  # (B, C·J, T)
         normed = self.normalise(flat).unflatten(1, (clips.shape[1], clips.shape[3])).transpose(2, 3)
         logits: Tensor = self.classify(self.blocks(normed).mean(dim=(2, 3)))

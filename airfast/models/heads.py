@@ -1,6 +1,6 @@
 """What stands on the encoder while it pre-trains and is left behind when it is deployed (METHOD 2)."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +68,12 @@ class ClusterHead(nn.Module):
         if not self.grows:
             raise InputError(f"model.capacity: {capacity} rows cannot hold {clusters} clusters; use auto or more rows")
         self.weight = nn.Parameter(self.weight.new_zeros(-(-clusters // 128) * 128, width))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        """Make room for saved rows: a head that has grown is loaded into one that has not."""
+        saved = state_dict.get(f"{prefix}weight")
+        self.resize(0 if saved is None else len(saved))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     @torch.no_grad()
     def restart(self, features: Tensor, labels: Tensor, clusters: int) -> None:

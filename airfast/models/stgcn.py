@@ -35,12 +35,12 @@ class STGCN(GraphNetwork):
 
     Args:
         layout: the skeleton, whose root is the centre of the spatial partitioning.
-        classes: number of classes.
+        classes: number of classes; None for the features (B, 256).
         channels: C of the clips.
         hidden: 16; 64 is the network of the paper.
     """
 
-    def __init__(self, layout: Layout, classes: int, channels: int = 3, hidden: int = 16) -> None:
+    def __init__(self, layout: Layout, classes: int | None, channels: int = 3, hidden: int = 16) -> None:
         subsets = spatial_subsets(layout.parents)
         super().__init__(
             layout, classes, channels, hidden, lambda inputs, outputs: SubsetConvolution(subsets, inputs, outputs), 0.5

@@ -39,7 +39,7 @@ def plot_clusters(run: Path | str, out: Path | str | None = None) -> Path:
     out = run_target(run, out, "clusters.png")
     metrics = read_metrics(run)
     if not any("clusters" in line for line in metrics):
-        raise InputError(f"{run}: no labels in its {len(metrics)} epochs; they begin after train.warmup, with amdl on")
+        raise InputError(f"{run}: no labels in its {len(metrics)} epochs; AIR's begin after air.warmup")
     return save(draw_clusters(metrics), out)
 
 

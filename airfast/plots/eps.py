@@ -37,7 +37,7 @@ def plot_eps(
     """Draw label quality over eps for the first run's features; of several runs, accuracy over their eps too.
 
     Args:
-        runs: run folders; several must differ in ``cluster.eps`` and be evaluated (linear).
+        runs: run folders; several must differ in ``air.cluster.eps`` and be evaluated (linear).
         out: a .png or .svg; ``eps.png`` in the first run's folder by default.
         data: where the first run's clips are, if not where they were.
         device: auto, cpu or cuda.
@@ -49,7 +49,7 @@ def plot_eps(
     out = run_target(first, out, "eps.png")
     accuracies = accuracy_by_eps([Path(run) for run in runs]) if len(runs) > 1 else []
     features = read_features(first, data, device)[PRE_TRAINED]
-    return save(draw_eps(label_quality_by_eps(features), features.config.cluster.eps, accuracies), out)
+    return save(draw_eps(label_quality_by_eps(features), features.settings.cluster.eps, accuracies), out)
 
 
 def label_quality_by_eps(features: RunFeatures, sweep: Sequence[float] = SWEEP) -> list[dict[str, Any]]:
@@ -58,16 +58,16 @@ def label_quality_by_eps(features: RunFeatures, sweep: Sequence[float] = SWEEP) 
 
 
 def accuracy_by_eps(runs: Sequence[Path]) -> list[Accuracy]:
-    """Linear accuracy of every run, by its ``cluster.eps``."""
+    """Linear accuracy of every run, by its ``air.cluster.eps``."""
     found = []
     for run in runs:
         record = read_evaluation(run / "evaluate-linear.json")
         both = [100 * find_row(record, name)["accuracy"]["mean"] for name in (PRE_TRAINED, UNTRAINED)]
-        found.append(Accuracy(read_config(run).cluster.eps, *both))
+        found.append(Accuracy(read_config(run).air.cluster.eps, *both))
     different = {each.eps for each in found}
     if len(different) < 2:
         raise InputError(
-            f"plot eps: {len(runs)} runs, all with cluster.eps = {min(different)}; expected several values"
+            f"plot eps: {len(runs)} runs, all with air.cluster.eps = {min(different)}; expected several values"
         )
     return sorted(found, key=lambda each: each.eps)
 
@@ -118,6 +118,6 @@ def draw_accuracies(axes: Axes, accuracies: Sequence[Accuracy]) -> None:
         means = [figures[eps == value].mean() for value in values]
         axes.plot(eps, figures, look[0], color=colour, markersize=4, alpha=0.6)
         axes.plot(values, means, look, color=colour, markersize=4, label=name)
-    axes.set(title=f"Linear probe, {len(accuracies)} runs (Fig. 5)", xlabel="cluster.eps of the run (distance)")
+    axes.set(title=f"Linear probe, {len(accuracies)} runs (Fig. 5)", xlabel="air.cluster.eps of the run (distance)")
     axes.set_ylabel("accuracy, last epoch (%)")
     axes.legend(loc="best")

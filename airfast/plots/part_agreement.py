@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from airfast.data.dataset import DeviceClips
+from airfast.data.dataset import FEATURE_BATCH, DeviceClips
 from airfast.labels.choose import resolve
 from airfast.labels.seam import Neighbours
 from airfast.methods.air.amdl import seen
@@ -14,7 +14,6 @@ from airfast.models.deployed import DeployedEncoder
 from airfast.models.inputs import Tokens, tokenise
 from airfast.plots.run_features import RunFeatures
 from airfast.skeletons.modalities import Modality
-from airfast.training.pretrain import FEATURE_BATCH
 
 MEMORY_MB = 1024
 """Working memory of a neighbour search; its result does not depend on it."""
@@ -30,7 +29,7 @@ def part_agreement(encoder: DeployedEncoder, features: RunFeatures, device: torc
 
         S[i, p] = |R_k(y_X, i) ∩ R_k(y_HA|p, i)| / |R_k(y_X, i) ∪ R_k(y_HA|p, i)|
 
-    with the k (``alr.k``) nearest clips in unit-norm features, i itself excluded, and the features centred as the
+    with the k (``air.alr.k``) nearest clips in unit-norm features, i itself excluded, and the features centred as the
     label stage of the run centres them. S is what ALR would trust a label by if that limb were all there is. The
     paper shows such scores by part (Fig. 8) without saying how they are made: this definition is ours.
 
@@ -41,7 +40,7 @@ def part_agreement(encoder: DeployedEncoder, features: RunFeatures, device: torc
     """
     clips = DeviceClips.from_motion(features.motion, encoder.config.inputs, device)
     encoder = encoder.to(device).eval()
-    k = min(encoder.config.alr.k, len(clips) - 1)
+    k = min(encoder.config.air.alr.k, len(clips) - 1)
     backend, _ = resolve("auto", torch.device("cpu"))
 
     def neighbours(rows: Tensor) -> Neighbours:

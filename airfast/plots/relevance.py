@@ -60,7 +60,7 @@ def plot_relevance(
 
     Args:
         run: a run folder.
-        other: a second run on the same set, e.g. with ``alr.enabled=false``.
+        other: a second run on the same set, e.g. with ``air.alr.enabled=false``.
         kind: a class; by default every class, or the commonest one where two runs are compared.
         out: a .png or .svg; ``relevance.png`` in the run folder by default.
         data: where the clips are, if not where they were.
@@ -86,8 +86,8 @@ def plot_relevance(
 def scored_run(run: Path, data: Source, device: str) -> Scored:
     """Features and part agreement of a run's training clips."""
     encoder, motion = open_run_clips(run, data)
-    if "ha" not in encoder.config.scales:
-        asp = f"asp={encoder.config.asp}"
+    if "ha" not in encoder.config.air.scales:
+        asp = f"air.asp={encoder.config.air.asp}"
         raise InputError(f"{run}: trained without part skeletons of whole limbs ({asp}): none can agree with the body")
     place = pick_device(device)
     features = features_of(encoder, motion, place)
@@ -132,7 +132,7 @@ def draw_comparison(first: Scored, second: Scored, kind: str) -> Figure:
     scale = scale_of([means_of(each, kind) for each in (first, second)])
     for axes, plane, scored in zip(above, below, (first, second), strict=True):
         draw_class(axes, scored, kind, scale, named=True)
-        refined = "with" if scored.features.config.alr.enabled else "without"
+        refined = "with" if scored.features.settings.alr.enabled else "without"
         axes.set_title(f"{refined} ALR: {plain(scored.name, 30)}", loc="center")
         draw_clusters_of(plane, scored, kind)
     colour_bar(figure, list(above), scale)
@@ -153,7 +153,7 @@ def draw_clusters_of(axes: Axes, scored: Scored, kind: str) -> None:
     names = [f"cluster {i} ({(assigned == i).sum()})" for i in there]
     noise = f"in no cluster ({(assigned < 0).sum()})"
     scatter(axes, points[members], local, [*names, noise])
-    axes.set_title(f"{summary(found, assigned)}, eps {scored.features.config.cluster.eps:g}", fontsize=9)
+    axes.set_title(f"{summary(found, assigned)}, eps {scored.features.settings.cluster.eps:g}", fontsize=9)
     handles, labels = axes.get_legend_handles_labels()
     if -1 in local:  # drawn first, named last
         handles, labels = [*handles[1:], handles[0]], [*labels[1:], labels[0]]

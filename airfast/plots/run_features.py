@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from airfast.config import Config
+from airfast.config import AirSettings
 from airfast.data.motion import MotionSet
 from airfast.data.source import Source
 from airfast.device import pick_device
@@ -15,7 +15,7 @@ from airfast.evaluate.frozen import encode, untrained_like
 from airfast.evaluate.task import open_for
 from airfast.labels import LabelSet
 from airfast.methods.air.amdl import cluster, clustered, known_nuisance, seen
-from airfast.models.deployed import DeployedEncoder
+from airfast.models.deployed import Deployed, DeployedEncoder
 from airfast.runs.checkpoint import load_encoder
 from airfast.runs.folder import read_split
 
@@ -27,20 +27,20 @@ class RunFeatures:
     """Features of the training clips, and the label stage on them as the run's configuration says.
 
     Attributes:
-        config: of the run.
+        settings: the section ``air`` of the run's configuration.
         motion: its N training clips: only they were ever clustered.
         scales: the multi feature y_s (N, D) of every scale.
         nuisance: (N,) what the label stage is blind to, or None.
     """
 
-    config: Config
+    settings: AirSettings
     motion: MotionSet
     scales: dict[str, Tensor]
     nuisance: Tensor | None
 
     def clustered(self) -> Tensor:
         """(N, D) what the label stage clusters."""
-        return clustered(self.config, self.scales, self.nuisance)
+        return clustered(self.settings, self.scales, self.nuisance)
 
     def view(self, scale: str) -> Tensor:
         """(N, D) one scale's feature, as Eq. 1 sees it but for its length."""
@@ -49,9 +49,9 @@ class RunFeatures:
     def labels(self, eps: float | None = None) -> LabelSet:
         """The label stage on these features, with the run's eps or another."""
         if eps is None:
-            return cluster(self.config, self.scales, self.nuisance)
-        section = self.config.cluster.model_copy(update={"eps": eps})
-        return cluster(self.config.model_copy(update={"cluster": section}), self.scales, self.nuisance)
+            return cluster(self.settings, self.scales, self.nuisance)
+        section = self.settings.cluster.model_copy(update={"eps": eps})
+        return cluster(self.settings.model_copy(update={"cluster": section}), self.scales, self.nuisance)
 
 
 def open_run_clips(run: Path, data: Source = None) -> tuple[DeployedEncoder, MotionSet]:
@@ -62,11 +62,14 @@ def open_run_clips(run: Path, data: Source = None) -> tuple[DeployedEncoder, Mot
         data: where the clips are, if not where they were.
 
     Raises:
-        InputError: not a run, a run without an encoder yet, or a set that is not the run's.
+        InputError: not a run of AIR, a run without an encoder yet, or a set that is not the run's.
     """
     known = read_split(run)
     config = load_encoder(run).config
-    encoder = load_encoder(run, config.scales)
+    if config.method != "air":
+        raise InputError(f"{run}: pre-trained by {config.method}, which makes no labels; this picture is of AIR's")
+    encoder = load_encoder(run, config.air.scales)
+    assert isinstance(encoder, DeployedEncoder)
     motion = open_for(run, encoder, known, data)
     place = {name: index for index, name in enumerate(motion.names)}
     strangers = [name for name in known["train"] if name not in place]
@@ -88,10 +91,11 @@ def read_features(run: Path | str, data: Source = None, device: str = "auto") ->
     return {name: features_of(each, motion, place) for name, each in both.items()}
 
 
-def features_of(encoder: DeployedEncoder, motion: MotionSet, place: torch.device) -> RunFeatures:
+def features_of(encoder: Deployed, motion: MotionSet, place: torch.device) -> RunFeatures:
     """What one encoder makes of clips."""
-    section = encoder.config.cluster.model_copy(update={"backend": "auto"})  # the run's may not be on this machine
-    config = encoder.config.model_copy(update={"cluster": section})
-    rows = encode(encoder, motion, place).chunk(len(config.scales), dim=1)
-    nuisance = known_nuisance(motion, config.nuisance, torch.device("cpu"))
-    return RunFeatures(config, motion, dict(zip(config.scales, rows, strict=True)), nuisance)
+    settings = encoder.config.air
+    section = settings.cluster.model_copy(update={"backend": "auto"})  # the run's may not be on this machine
+    settings = settings.model_copy(update={"cluster": section})
+    rows = encode(encoder, motion, place).chunk(len(settings.scales), dim=1)
+    nuisance = known_nuisance(motion, settings.nuisance, torch.device("cpu"))
+    return RunFeatures(settings, motion, dict(zip(settings.scales, rows, strict=True)), nuisance)

@@ -9,8 +9,8 @@ from airfast.runs.checkpoint import flatten
 
 def configuration(config: Config) -> Html:
     """What differs from the preset first, then every key with the preset's value and its meaning."""
-    ours = flatten(config.model_dump(mode="json"))
-    preset = flatten(load_config(config.preset).model_dump(mode="json"))
+    ours = flatten(config.record())
+    preset = flatten(load_config(config.preset, method=config.method).record())
     changed = [key for key in ours if ours[key] != preset[key]]
     about = f"Preset {config.preset}"
     if changed:

@@ -24,14 +24,15 @@ def labels(run: Path, metrics: Metrics, config: Config) -> Html:
     """Curves and a table of label quality."""
     title = "Labels by epoch"
     lines = [line for line in metrics if "clusters" in line]
-    if not config.amdl or any("test" in line for line in metrics):  # only supervised runs log a test score
+    supervised = any("test" in line for line in metrics)  # only supervised runs log a test score
+    if config.method != "air" or not config.air.amdl or supervised:
         return section("labels", title, missing("This run makes no discrete labels: it learns by other means."))
     if not lines:
-        warmup = config.train.warmup
+        warmup = config.air.warmup
         why = f"Its {len(metrics)} epochs made no labels: they begin after {warmup} epochs of warm-up. "
         how = code(f"airfast pretrain … --out {run} --epochs {warmup + 20}")
         return section(
-            "labels", title, missing(why, "Train for longer, or with a shorter ", code("train.warmup"), ": ", how)
+            "labels", title, missing(why, "Train for longer, or with a shorter ", code("air.warmup"), ": ", how)
         )
     last = lines[-1]
     keys = [key for key in COLUMNS if key in last]

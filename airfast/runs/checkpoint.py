@@ -13,13 +13,13 @@ from torch import Generator, Tensor, nn
 
 from airfast._version import __version__
 from airfast.atomic import replacing
-from airfast.config import Config, validate
+from airfast.config import Config
 from airfast.errors import InputError
-from airfast.methods.air.air import Air
-from airfast.methods.air.optimiser import refresh_heads
-from airfast.models.deployed import DeployedEncoder
-from airfast.models.heads import ClusterHead
-from airfast.skeletons.layout import Layout, layout_from_record
+from airfast.methods.choose import build_deployed
+from airfast.methods.method import Method
+from airfast.models.deployed import Deployed
+from airfast.runs.older import as_recorded
+from airfast.skeletons.layout import layout_from_record
 
 ENCODER, STATE = "encoder.safetensors", "state.safetensors"
 
@@ -81,36 +81,34 @@ def read(path: Path, *wanted: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, about
 
 
-def save_encoder(run: Path, method: Air, layout: Layout, epoch: int) -> None:
-    """The input stage and the encoder of a method, with the configuration and layout that rebuild them."""
-    parts = {"inputs": method.inputs, "encoder": method.encoder}
-    tensors = {f"{part}.{name}": value for part, module in parts.items() for name, value in module.state_dict().items()}
+def save_encoder(run: Path, encoder: Deployed, epoch: int) -> None:
+    """An encoder with the configuration and layout that rebuild it."""
     about = {
-        "config": method.config.model_dump(mode="json"),
-        "layout": {"name": layout.name, "record": layout.record()},
+        "config": encoder.config.record(),
+        "layout": {"name": encoder.layout.name, "record": encoder.layout.record()},
         "epoch": epoch,
     }
-    write(run / ENCODER, tensors, about)
+    write(run / ENCODER, encoder.state_dict(), about)
 
 
-def load_encoder(run: Path | str, scales: tuple[str, ...] = ("x",)) -> DeployedEncoder:
+def load_encoder(run: Path | str, scales: tuple[str, ...] = ("x",)) -> Deployed:
     """The pre-trained encoder of a run, in eval mode, on the CPU.
 
     Args:
         run: a run folder or an ``encoder.safetensors``.
-        scales: features to give side by side: x alone as deployed (METHOD 2), or x, la and ha.
+        scales: features to give side by side: x alone as deployed (METHOD 2), or, of an AIR encoder, x, la and ha.
 
     Raises:
         InputError: no such file, a damaged one, one of an older network, or a scale the run was not trained with.
     """
     path = Path(run)
     tensors, about = read(path / ENCODER if path.is_dir() else path, "config", "layout")
-    config = validate(about["config"])
-    missing = set(scales) - set(config.scales)
-    if missing:
-        raise InputError(f"{path}: trained without scale {', '.join(sorted(missing))}")
+    config = as_recorded(about["config"])
     layout = layout_from_record(about["layout"]["record"], about["layout"]["name"], str(path))
-    encoder = DeployedEncoder(config, layout, scales)
+    try:
+        encoder = build_deployed(config, layout, scales)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     wanted = encoder.state_dict().keys()
     fill(encoder, {name: tensor for name, tensor in tensors.items() if name in wanted}, path)
     return encoder.eval()
@@ -124,11 +122,11 @@ def fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     network.load_state_dict(tensors)
 
 
-@dataclass(frozen=True)
+@dataclass
 class TrainingState:
     """Everything the rest of a run depends on."""
 
-    method: Air
+    method: Method
     optimiser: torch.optim.Optimizer
     generator: Generator
 
@@ -143,12 +141,9 @@ class TrainingState:
             InputError: a damaged file, or one of a run with another configuration (the first differing key is named).
         """
         groups, epoch = read_state(path, self.method.config)
-        for scale, head in self.method.heads.items():
-            assert isinstance(head, ClusterHead)
-            rows = groups["method"].get(f"heads.{scale}.weight")
-            head.resize(0 if rows is None else len(rows))
-        refresh_heads(self.method, self.optimiser)
-        take_over(groups, path, self.method, self.optimiser, self.generator)
+        load_network(groups, path, self.method)
+        self.optimiser = self.method.optimiser()  # heads that have grown are other parameters than before
+        load_rest(groups, self.optimiser, self.generator)
         return epoch
 
 
@@ -164,7 +159,7 @@ def write_state(
         known = {name: value for name, value in moments.items() if value is not None}
         tensors |= {f"optimiser.{index}.{name}": value for name, value in known.items()}
     tensors["generator"] = generator.get_state()
-    write(run / STATE, tensors, {"epoch": epoch, "config": config.model_dump(mode="json")})
+    write(run / STATE, tensors, {"epoch": epoch, "config": config.record()})
 
 
 def read_state(path: Path, config: Config) -> tuple[Groups, int]:
@@ -180,13 +175,15 @@ def read_state(path: Path, config: Config) -> tuple[Groups, int]:
     return groups, int(about["epoch"])
 
 
-def take_over(
-    groups: Groups, path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, generator: Generator
-) -> None:
-    """Load what :func:`read_state` gave; raises InputError where the network is another one."""
+def load_network(groups: Groups, path: Path, network: nn.Module) -> None:
+    """Give a network the weights that :func:`read_state` read; raises InputError where it is another one."""
     if groups["method"].keys() != network.state_dict().keys():
-        raise InputError(f"{path}: the state of another kind of run; use another --out")
+        raise InputError(f"{path}: the state of another kind or version of run; use another --out")
     network.load_state_dict(groups["method"])
+
+
+def load_rest(groups: Groups, optimiser: torch.optim.Optimizer, generator: Generator) -> None:
+    """Give an optimiser and a generator what :func:`read_state` read."""
     state = optimiser.state_dict()
     state["state"] = {}
     for name, tensor in groups["optimiser"].items():
@@ -198,9 +195,9 @@ def take_over(
 
 def same_run(path: Path, saved: dict[str, Any], config: Config) -> None:
     """Raise InputError unless both configurations are the same, naming the first key that differs."""
-    ours = config.model_dump(mode="json")
-    for key, value in flatten(ours).items():
-        other = flatten(saved).get(key)
+    theirs = flatten(as_recorded(saved).record())
+    for key, value in flatten(config.record()).items():
+        other = theirs.get(key)
         if other != value:
             raise InputError(f"{path}: a run with {key} = {other!r}, not {value!r}; use another --out")
 

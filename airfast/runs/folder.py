@@ -6,17 +6,14 @@ from pathlib import Path
 from typing import Any, Protocol
 from warnings import warn
 
-import pandas as pd
-import torch
-
 from airfast.atomic import replacing, write_text
-from airfast.config import Config, read_yaml, validate
+from airfast.config import Config, read_yaml
 from airfast.data.motion import MotionSet
 from airfast.data.source import Source, describe_source
 from airfast.data.splits import Indices
 from airfast.errors import InputError, Note
-from airfast.labels import LabelSet
 from airfast.runs.checkpoint import STATE
+from airfast.runs.older import as_recorded
 
 METRICS = "metrics.jsonl"
 
@@ -132,25 +129,15 @@ def read_environment(run: Path) -> dict[str, str]:
     return about
 
 
-def save_labels(out: Path, motion: MotionSet, labels: LabelSet, epoch: int) -> None:
-    """The labels of an epoch: sample, label, agreement, core, cluster_size."""
-    frame = labels.to_frame().rename(columns={"index": "sample"})
-    frame["sample"] = list(motion.names)
+def save_table(out: Path, table: Any, epoch: int) -> None:
+    """What a method found of every clip before an epoch, as Parquet; of AIR, its labels."""
     folder = out / "labels"
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from None
     with replacing(folder / f"epoch_{epoch:04d}.parquet") as part:
-        frame.to_parquet(part, index=False)
-
-
-def last_labels(out: Path, epochs: int, device: torch.device) -> torch.Tensor | None:
-    """The labels (N,) that the epoch before has left, for a run that goes on; None where it has left none."""
-    path = out / "labels" / f"epoch_{epochs:04d}.parquet"
-    if not path.is_file():
-        return None
-    return torch.from_numpy(pd.read_parquet(path, columns=["label"])["label"].to_numpy(copy=True)).to(device)
+        table.to_parquet(part, index=False)
 
 
 def read_split(run: Path) -> dict[str, Any]:
@@ -168,7 +155,7 @@ def read_config(run: Path) -> Config:
     """The resolved configuration that a run was told."""
     if not (run / "config.yaml").is_file():
         raise InputError(f"{run}: not a run folder, it has no config.yaml")
-    return validate(read_yaml(run / "config.yaml"))
+    return as_recorded(read_yaml(run / "config.yaml"))
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Algorithm 1: every epoch the features become discrete labels, and the encoder learns to predict them."""
+"""Pre-training by any method: what it decides before an epoch, then a step a batch (Algorithm 1 without its labels)."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,17 +17,16 @@ from airfast.data.source import Source, open_motion
 from airfast.data.splits import Indices, split
 from airfast.device import Stopwatch, describe_machine, pick_device
 from airfast.errors import InputError
-from airfast.methods.air.air import Air
-from airfast.methods.air.amdl import EpochLabels, LabelLog, discrete_labels, known_nuisance
-from airfast.methods.air.optimiser import build_optimiser
+from airfast.methods.choose import build_method
+from airfast.methods.method import Epoch, Method
 from airfast.runs.checkpoint import TrainingState, save_encoder
-from airfast.runs.folder import append_metrics, last_labels, open_run, save_labels, write_environment, write_split
+from airfast.runs.folder import append_metrics, open_run, save_table, write_environment, write_split
 from airfast.skeletons.layout import Layout
-from airfast.training.optimiser import learning_rate, set_learning_rate
+from airfast.training.optimiser import set_learning_rate
 from airfast.training.step import TrainingStep
 
 Metrics = dict[str, Any]
-FEATURE_BATCH = 512  # clips a forward pass of the label stage; results do not depend on it
+FEWEST = 4  # clips that anything can be learnt from
 
 
 class NonFiniteLoss(RuntimeError):
@@ -66,41 +65,31 @@ def pretrain(
 
     Source: Algorithm 1; METHOD 3 to 6.
     """
-    out = Path(out)
-    if config.method not in ("air", "umurl"):
-        raise InputError(f"method={config.method} learns from labels: airfast train-supervised --model {config.method}")
-    place = pick_device(device)
+    out, place = Path(out), pick_device(device)
     motion = as_configured(open_motion(data), config)
     train, test = choose_split(motion, config)
     motion_train = motion.select(train)
     clips = DeviceClips.from_motion(motion_train, config.inputs, place)
-    nuisance = known_nuisance(motion_train, config.nuisance, place)
-    state = begin(config, motion, clips)
+    state = begin(config, motion_train, clips)
+    method = state.method
     with alone_in(out):
         done = open_run(out, config, resume, state)
         write_split(out, data, motion, train, test)
         write_environment(out, describe_machine(place))
-        step = TrainingStep(state, clips, nuisance)
-        log = LabelLog(motion_train, place, last_labels(out, done, place))
+        step = TrainingStep(state, clips)
         for epoch in range(done, config.train.epochs):
-            set_learning_rate(state.optimiser, learning_rate(config.train, epoch))
+            set_learning_rate(state.optimiser, method.rate(epoch))
+            decided = method.begin_epoch(epoch, clips, state.optimiser)
             clock = Stopwatch(place)
-            labels = None
-            if config.amdl and epoch >= config.train.warmup:
-                features = all_features(state.method, clips)
-                clock.lap("features")
-                labels = discrete_labels(state.method, state.optimiser, features, nuisance)
-                clock.lap("labels")
-            metrics = train_epoch(step, labels, epoch)
+            metrics = train_epoch(step, decided, epoch)
             clock.lap("training")
-            metrics["seconds"] = clock.laps
-            if labels is not None:
-                metrics |= log.describe(labels.found)
-                save_labels(out, motion_train, labels.found, epoch + 1)
+            metrics |= {"seconds": {**decided.seconds, **clock.laps}, **decided.facts}
+            if decided.table is not None:
+                save_table(out, decided.table, epoch + 1)
             append_metrics(out, metrics)  # before the state: a run that dies in between logs the epoch again, not never
             last = epoch + 1 == config.train.epochs
             if last or (epoch + 1) % config.train.checkpoint_every == 0:
-                save_encoder(out, state.method, motion.layout, epoch + 1)
+                save_encoder(out, method.deployed, epoch + 1)
                 state.save(out, epoch + 1)
             if report:
                 report(metrics)
@@ -114,62 +103,35 @@ def choose_split(motion: MotionSet, config: Config) -> tuple[Indices, Indices]:
         train, test = everything, nothing
     else:
         train, test = split(motion, config.split.kind, config.seed, config.split.test_fraction)
-    k1, _ = config.cluster.neighbours(len(train))
-    needed = max(4, k1 if config.amdl else 4)
-    if len(train) < needed:
-        raise InputError(f"{len(train)} clips to train on, fewer than the {needed} that cluster.k1 asks for")
+    if len(train) < FEWEST:
+        raise InputError(f"{len(train)} clips to train on; at least {FEWEST} are needed")
     return train, test
 
 
 def begin(config: Config, motion: MotionSet, clips: DeviceClips) -> TrainingState:
     """The state before the first epoch; it depends on the configuration and the training clips alone."""
     place = clips.frames.device
-    method = untrained(config, motion.layout, clips)
-    generator = Generator(device=place).manual_seed(config.seed)
-    return TrainingState(method, build_optimiser(method), generator)
+    method = initial(config, motion.layout).to(place)
+    method.meet(motion, clips)
+    return TrainingState(method, method.optimiser(), Generator(device=place).manual_seed(config.seed))
 
 
-def untrained(config: Config, layout: Layout, clips: DeviceClips) -> Air:
-    """The network with its input statistics and its initial weights, as every run of this seed starts."""
-    method = initial(config, layout).to(clips.frames.device)
-    if config.inputs.standardise:
-        method.inputs.fit(clips.batches(FEATURE_BATCH))
-    return method
-
-
-def initial(config: Config, layout: Layout) -> Air:
+def initial(config: Config, layout: Layout) -> Method:
     """The network with the weights of its seed; made on the CPU, so that they are the same for every device."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return Air(config, layout)
+        return build_method(config, layout)
 
 
-@torch.no_grad()
-def all_features(method: Air, clips: DeviceClips) -> dict[str, Tensor]:
-    """The multi feature of every scale for every clip, in eval mode, not augmented: (N, D) float32 each.
-
-    On a GPU that trains in bfloat16 they come from float16: as fast, and labels do not change, which they do with
-    bfloat16 (benchmarks/feature_precision.py).
-    """
-    place = clips.frames.device.type
-    half = place == "cuda" and method.config.train.precision != "fp32"
-    method.eval()
-    with torch.autocast(place, torch.float16, enabled=half):
-        rows = [method.features(batch) for batch in clips.batches(FEATURE_BATCH)]
-    method.train()
-    return {scale: torch.cat([row[scale] for row in rows]).float() for scale in rows[0]}
-
-
-def train_epoch(step: TrainingStep, labels: EpochLabels | None, epoch: int) -> Metrics:
+def train_epoch(step: TrainingStep, decided: Epoch, epoch: int) -> Metrics:
     """One pass over the clips in equal batches; the mean of every loss term, read from the device once.
 
     Raises:
         NonFiniteLoss: with the epoch and the first batch (both counted from 1).
     """
     state = step.state
-    supervised = labels if labels is not None and labels.clusters >= 2 else None
-    batches = epoch_batches(state.method.config, step.clips, supervised, state.generator)
-    losses = torch.stack([step(batch, supervised.of(batch) if supervised else None).clone() for batch in batches])
+    batches = epoch_batches(len(step.clips), state.method.config.train.batch_size, state.generator, decided.clips)
+    losses = torch.stack([step(batch).clone() for batch in batches])
     finite = losses[:, -1].isfinite().cummin(dim=0).values.sum()  # steps before the first that was not
     good, *means = torch.cat([finite[None], losses.mean(dim=0)]).tolist()
     if good < len(batches):
@@ -181,23 +143,24 @@ def train_epoch(step: TrainingStep, labels: EpochLabels | None, epoch: int) -> M
     }
 
 
-def epoch_batches(
-    config: Config, clips: DeviceClips, labels: EpochLabels | None, generator: Generator
-) -> tuple[Tensor, ...]:
-    """The clips in random order, in batches of one size of at most ``batch_size`` (B,).
+def epoch_batches(count: int, size: int, generator: Generator, clips: Tensor | None = None) -> tuple[Tensor, ...]:
+    """The clips in random order, in batches of one size of at most ``size`` (B,).
 
-    One size pins the shapes of a step; at most one clip fewer than there are batches sits an epoch out. Where noise is
-    dropped the number of clips is another every epoch, and a new size would be a new capture: there every batch is
-    full, the last with clips of the first.
+    One size pins the shapes of a step; at most one clip fewer than there are batches sits an epoch out. Where only
+    some of the clips are trained on, their number is another every epoch, and a new size would be a new capture: there
+    every batch is full, the last with clips of the first.
+
+    Args:
+        count: N clips of the set.
+        size: of a batch, at most.
+        generator: whose device the batches are on.
+        clips: (n,) those to train on; None for all.
     """
-    place = clips.frames.device
-    eligible = torch.arange(len(clips), device=place)
-    if labels is not None and config.cluster.outliers == "drop":
-        eligible = eligible[labels.labels >= 0]
-        size = min(len(eligible), config.train.batch_size)
-        order = torch.randperm(len(eligible), generator=generator, device=place)
-        return torch.split(eligible[torch.cat([order, order[: -len(order) % size]])], size)
-    steps = -(-len(eligible) // config.train.batch_size)
-    size = len(eligible) // steps
-    order = torch.randperm(len(eligible), generator=generator, device=place)[: steps * size]
-    return torch.split(eligible[order], size)
+    place = generator.device
+    if clips is not None:
+        size = min(len(clips), size)
+        order = torch.randperm(len(clips), generator=generator, device=place)
+        return torch.split(clips[torch.cat([order, order[: -len(order) % size]])], size)
+    steps = -(-count // size)
+    size = count // steps
+    return torch.split(torch.randperm(count, generator=generator, device=place)[: steps * size], size)

@@ -1,4 +1,4 @@
-"""One training step – views, losses, backward, Adam – called as it is on the CPU, replayed as a CUDA graph on a GPU.
+"""One training step – views, losses, backward, optimiser – called on the CPU, replayed as a CUDA graph on a GPU.
 
 A step is thousands of short kernels, and launching them one by one takes longer than the kernels do on small networks.
 A graph launches them at once. It was chosen over ``torch.compile`` because it replays the kernels of the plain step, so
@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from airfast.data.dataset import DeviceClips
-from airfast.methods.air.air import Targets
 from airfast.runs.checkpoint import TrainingState
 
 PLAIN_STEPS = 2  # before a capture: they make Adam's moments and cuBLAS's workspace, and are steps like any other
@@ -24,33 +23,31 @@ Run = Callable[[], Tensor]
 class TrainingStep:
     """The step of a run, called once a batch.
 
-    On CUDA a batch is copied into inputs with a fixed address. Whatever a graph cannot take as an input makes it be
-    captured again: the size of a batch, with or without targets, the rows of the heads (in steps of 128), the learning
-    rate. All of these change between epochs only, and seldom; the number of clusters is an input.
+    On CUDA a batch is copied into an input with a fixed address. Whatever a graph cannot take as an input makes it be
+    captured again: the size of a batch, the stage of the method, the learning rates. All of these change between
+    epochs only, and seldom.
 
     Args:
         state: what is trained, and the generator every random number is drawn from.
         clips: the training clips, on the device that the step runs on.
-        nuisance: (N,) int64, what is known of each clip and features are not to follow; None for nothing.
     """
 
-    def __init__(self, state: TrainingState, clips: DeviceClips, nuisance: Tensor | None = None) -> None:
+    def __init__(self, state: TrainingState, clips: DeviceClips) -> None:
         self.state = state
         self.clips = clips
-        self.nuisance = torch.zeros_like(clips.lengths) if nuisance is None else nuisance
         self.recorder = CudaGraph(state) if clips.frames.is_cuda else None
         self.terms: tuple[str, ...] = ()
         self._shape: tuple[object, ...] = ()
         self._taken = 0
 
-    def __call__(self, batch: Tensor, targets: Targets | None) -> Tensor:
+    def __call__(self, batch: Tensor) -> Tensor:
         """Train on a batch of clips (B,).
 
         Returns:
             The losses named by ``terms``, the last of them their sum: (terms,) float32 on the device, not read by
             the host, and valid until the next step.
         """
-        self._load(batch, targets)
+        self._load(batch)
         if self.recorder is None:
             return self._run()
         self._taken += 1
@@ -60,39 +57,27 @@ class TrainingStep:
             self.recorder.capture(self._run)
         return self.recorder.replay()
 
-    def _load(self, batch: Tensor, targets: Targets | None) -> None:
+    def _load(self, batch: Tensor) -> None:
         """Copy a batch to where the step reads it, and start anew if it is of another shape."""
-        groups = self.state.optimiser.param_groups
-        rows = tuple(len(each) for each in groups[1]["params"])
-        shape = (len(batch), targets is not None, rows, groups[0]["lr"])
+        rates = tuple(group["lr"] for group in self.state.optimiser.param_groups)
+        shape = (len(batch), self.state.method.stage, rates)
         if shape != self._shape:
             self._shape, self._taken = shape, 0
             self._batch = torch.empty_like(batch)
-            self._targets = None if targets is None else empty_targets(targets)
         self._batch.copy_(batch)
-        if targets is not None and self._targets is not None:
-            self._targets.labels.copy_(targets.labels)
-            self._targets.agreement.copy_(targets.agreement)
-            assert isinstance(self._targets.clusters, Tensor)
-            self._targets.clusters.fill_(targets.clusters)
 
     def _run(self) -> Tensor:
         method, optimiser, generator = self.state.method, self.state.optimiser, self.state.generator
         optimiser.zero_grad(set_to_none=True)
-        views = [self.clips.view(self._batch, generator) for _ in range(method.views_wanted)]
-        named = method.losses(views, self.nuisance[self._batch], self._targets)
+        views = [view(self.clips, self._batch, generator) for view in method.views]
+        named = method.losses(views, self._batch)
         values = torch.stack(list(named.values()))
         loss = values.sum()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
+        method.after_step()
         self.terms = (*named, "loss")
         return torch.cat([values.detach(), loss.detach()[None]])
-
-
-def empty_targets(like: Targets) -> Targets:
-    """Targets of the same shapes whose number of clusters is on the device."""
-    clusters = torch.empty((), dtype=torch.int64, device=like.labels.device)
-    return Targets(torch.empty_like(like.labels), torch.empty_like(like.agreement), clusters)
 
 
 class CudaGraph:

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from airfast.config import Config, validate
-from airfast.data.dataset import DeviceClips
+from airfast.config import Config
+from airfast.data.dataset import FEATURE_BATCH, DeviceClips
 from airfast.data.motion import MotionSet
 from airfast.models.classifier import Classifier
-from airfast.runs.checkpoint import fill, read, read_state, take_over, write, write_state
+from airfast.runs.checkpoint import fill, load_network, load_rest, read, read_state, write, write_state
+from airfast.runs.older import as_recorded
 from airfast.skeletons.layout import Layout, layout_from_record
-from airfast.training.pretrain import FEATURE_BATCH, NonFiniteLoss, epoch_batches
+from airfast.training.pretrain import NonFiniteLoss, epoch_batches
 
 MODEL = "model.safetensors"
 Metrics = dict[str, Any]
@@ -37,7 +38,8 @@ class SupervisedState:
     def load(self, path: Path) -> int:
         """Take over a saved state; returns the number of epochs it has behind it."""
         groups, epoch = read_state(path, self.model.config)
-        take_over(groups, path, self.model, self.optimiser, self.generator)
+        load_network(groups, path, self.model)
+        load_rest(groups, self.optimiser, self.generator)
         return epoch
 
 
@@ -73,7 +75,7 @@ def train_epoch(state: SupervisedState, clips: DeviceClips, labels: Tensor, epoc
     # Dropout knows only the global generator: seeded here, a resumed run drops what the uninterrupted one would.
     with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
         torch.manual_seed(state.model.config.seed * 100_003 + epoch)
-        for batch in epoch_batches(model.config, clips, None, generator):
+        for batch in epoch_batches(len(clips), model.config.train.batch_size, generator):
             logits = model(clips.view(batch, generator))  # (S, B, classes)
             wanted = labels[batch]
             loss = torch.stack([F.cross_entropy(each, wanted) for each in logits]).sum()
@@ -101,7 +103,7 @@ def predict(model: Classifier, clips: DeviceClips) -> NDArray[np.int64]:
 def save_model(run: Path, model: Classifier, motion: MotionSet, epoch: int) -> None:
     """The weights of the classifier with what rebuilds it."""
     about = {
-        "config": model.config.model_dump(mode="json"),
+        "config": model.config.record(),
         "layout": {"name": motion.layout.name, "record": motion.layout.record()},
         "classes": list(motion.classes),
         "epoch": epoch,
@@ -118,6 +120,6 @@ def load_classifier(run: Path | str) -> tuple[Classifier, Layout, tuple[str, ...
     path = Path(run) / MODEL
     tensors, about = read(path, "config", "layout", "classes")
     layout = layout_from_record(about["layout"]["record"], about["layout"]["name"], str(path))
-    model = Classifier(validate(about["config"]), layout, len(about["classes"]))
+    model = Classifier(as_recorded(about["config"]), layout, len(about["classes"]))
     fill(model, tensors, path)
     return model.eval(), layout, tuple(about["classes"])

@@ -30,7 +30,7 @@ def ablate(folder, tables, report=lambda state: None, overrides=()):
 @pytest.fixture
 def one_row(monkeypatch):
     """A study of one row in place of the paper's: each costs a process."""
-    rows = (room.Variant("0.6", ("cluster.eps=0.6",)),)
+    rows = (room.Variant("0.6", ("air.cluster.eps=0.6",)),)
     monkeypatch.setitem(room.STUDIES, "eps", room.Study("fig-5", "Fig. 5", "eps", rows, "0.6", ()))
 
 
@@ -84,7 +84,7 @@ def test_a_run_whose_table_cannot_be_read_is_not_finished(tmp_path, tiny):
 
 def test_rows_share_their_runs():
     base = room.base_config("small", 8, ())
-    assert (base.train.epochs, base.train.warmup) == (8, 4)  # 60 of the preset's 120 epochs
+    assert (base.train.epochs, base.air.warmup) == (8, 4)  # 60 of the preset's 120 epochs
     runs = {
         (key, variant.name): room.job_of(room.Path("out"), base, "small", (), variant, 0)
         for key in room.PAPER_STUDIES.split(",")
@@ -97,7 +97,7 @@ def test_rows_share_their_runs():
     assert len({job.folder for job in runs.values()}) == 5 + 2 + 4 + 1
     assert len({job.config.to_yaml() for job in runs.values()}) == 5 + 2 + 4 + 1
     baseline = runs["iv", "baseline"].config
-    assert (baseline.scales, baseline.heads) == (("x",), ())
+    assert (baseline.air.scales, baseline.air.classified) == (("x",), ())
     assert full.config == base
 
 
@@ -106,8 +106,8 @@ def test_wrong_inputs(folder, walkers, tmp_path):
         ablate(folder, "iv,epss")
     with pytest.raises(InputError, match="no labelled clips to test on"):
         ablate(folder, "iv", overrides=("split.kind=none",))
-    with pytest.raises(InputError, match=r"unknown key 'alr\.kk'"):
-        ablate(folder, "iv", overrides=("alr.kk=3",))
+    with pytest.raises(InputError, match=r"unknown key 'air\.alr\.kk'"):
+        ablate(folder, "iv", overrides=("air.alr.kk=3",))
     with sweep.locked(tmp_path), pytest.raises(InputError, match="another sweep"), sweep.locked(tmp_path):
         pass
 

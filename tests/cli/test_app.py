@@ -59,7 +59,7 @@ def test_prepare_describe_pretrain_evaluate(run, walkers, tmp_path):
 def test_a_seed_given_as_an_override_or_in_a_file_is_the_seed(run, walkers, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     walkers.save(tmp_path / "set")
-    short = [word for each in (*TINY, "train.epochs=1", "train.warmup=1") for word in ("-o", each)]
+    short = [word for each in (*TINY, "train.epochs=1", "air.warmup=1") for word in ("-o", each)]
     (tmp_path / "three.yaml").write_text("seed: 3\n")
     assert run("pretrain", "set", "--preset", "demo", *short, "-o", "seed=2")[0] == 0
     assert run("pretrain", "set", "--preset", "demo", *short, "--config", "three.yaml")[0] == 0
@@ -168,8 +168,8 @@ def test_wrong_flag_is_status_2(run):
     [
         (("pretrain", "nowhere"), ("nowhere",)),
         (("pretrain", "--preset", "smal"), ("did you mean 'small'",)),
-        (("pretrain", "-o", "alr.kk=3"), ("unknown key 'alr.kk'", "did you mean 'k'")),
-        (("pretrain", "--method", "umrl"), ("did you mean 'umurl'",)),
+        (("pretrain", "-o", "air.alr.kk=3"), ("unknown key 'air.alr.kk'", "did you mean 'k'")),
+        (("pretrain", "--method", "cgae"), ("did you mean 'cage'",)),
         (("pretrain", "--method", "agcn"), ("airfast train-supervised --model agcn",)),
         (("train-supervised", "--model", "stgcn"), ("expected st-gcn, agcn, air", "did you mean 'st-gcn'")),
         (("train-supervised", "nowhere"), ("nowhere",)),

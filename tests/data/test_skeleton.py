@@ -18,7 +18,7 @@ def test_canonical_gives_back_what_the_set_names(walkers):
 
 def test_clips_are_read_as_configured(walkers, tiny):
     kinect = on_layout(walkers.select(range(4)), "kinect25")
-    config = tiny("inputs.joints=canonical", "partition=equal")
+    config = tiny("inputs.joints=canonical", "air.partition=equal")
     assert DeviceClips.from_motion(kinect, config.inputs, "cpu").frames.shape[2] == 24
     read = as_configured(kinect, config)
     assert len(read.layout.joints) == 24

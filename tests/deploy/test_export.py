@@ -11,7 +11,7 @@ def run(walkers, tmp_path_factory):
     from airfast.config import load_config
     from tests.conftest import TINY
 
-    config = load_config("demo", overrides=(*TINY, "train.epochs=1", "train.warmup=1"))
+    config = load_config("demo", overrides=(*TINY, "train.epochs=1", "air.warmup=1"))
     return pretrain(walkers, config, tmp_path_factory.mktemp("runs") / "run", "cpu")
 
 

@@ -18,7 +18,7 @@ from tests.conftest import TINY, on_layout
 def run(walkers, tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluated")
     walkers.save(folder / "set")
-    config = load_config("demo", overrides=(*TINY, "train.epochs=2", "train.warmup=1"))
+    config = load_config("demo", overrides=(*TINY, "train.epochs=2", "air.warmup=1"))
     return pretrain(folder / "set", config, folder / "run", "cpu")
 
 
@@ -138,7 +138,7 @@ def test_transfer_to_another_skeleton(run, walkers, quick, tmp_path):
 def test_transfer_from_a_native_skeleton(walkers, tiny, quick, tmp_path):
     on_layout(walkers, "gait16").save(tmp_path / "gait")
     on_layout(walkers, "kinect25").save(tmp_path / "kinect")
-    short = ("train.epochs=1", "train.warmup=1")
+    short = ("train.epochs=1", "air.warmup=1")
     native = pretrain(tmp_path / "gait", tiny(*short), tmp_path / "native", "cpu")
     with pytest.raises(InputError, match=r"airfast pretrain SET -o inputs\.joints=canonical"):
         evaluate(native, "transfer", data=tmp_path / "kinect", device="cpu")

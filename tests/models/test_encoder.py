@@ -20,13 +20,13 @@ def parameters(module) -> int:
 def formula(config: Config, joints: int) -> int:
     """P of METHOD 2."""
     h, z, t, m = config.model.hidden, config.model.projection, config.inputs.frames, len(config.modalities)
-    d, capacity = 2 * h, config.model.capacity
+    d, capacity = 2 * h, config.air.capacity
 
     def emb(parts):
         return 2 * h * h + 8 * h + 3 * h * (parts + t)
 
     projector = 2 * d * d + 6 * d + d * z + z
-    heads = len(config.model.heads) * (2 * d + d * capacity)
+    heads = len(config.air.heads) * (2 * d + d * capacity)
     return m * (emb(joints) + projector) + emb(10) + emb(5) + 2 * h * h + 12 * h * h + 20 * h + heads
 
 

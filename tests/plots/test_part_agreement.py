@@ -20,11 +20,12 @@ def test_spatial_tokens_are_taken_apart_again():
 def test_agreement_of_parts_is_that_of_the_loops(finished_run):
     encoder, motion = open_run_clips(finished_run)
     # the run's own centring is by subject; here neither side centres
-    encoder.config = encoder.config.model_copy(update={"nuisance": "none"})
+    settings = encoder.config.air.model_copy(update={"nuisance": "none"})
+    encoder.config = encoder.config.model_copy(update={"air": settings})
     features = features_of(encoder, motion, CPU)
     found = part_agreement(encoder, features, CPU)
     clips = DeviceClips.from_motion(motion, encoder.config.inputs, CPU)
-    k = encoder.config.alr.k
+    k = encoder.config.air.alr.k
     expected = reference(encoder, clips.whole(torch.arange(len(clips))), features.scales["x"].numpy(), 5, k)
     assert found.shape == (len(motion), 5)
     # float32 features: two neighbours that tie may change places in a few rows, never in many

@@ -77,7 +77,7 @@ def test_eps(finished_run, features):
     assert overlapping(draw_eps(quality, 0.6, [])) == ([], [])
     accuracies = [Accuracy(eps, 50 + eps, 40) for eps in (0.4, 0.5, 0.5, 0.6)]
     assert overlapping(draw_eps(quality, 0.6, accuracies)) == ([], [])
-    with pytest.raises(InputError, match=r"2 runs, all with cluster\.eps = 0\.6"):
+    with pytest.raises(InputError, match=r"2 runs, all with air\.cluster\.eps = 0\.6"):
         plot_eps([finished_run, finished_run])
 
 
@@ -114,7 +114,7 @@ def test_files_by_suffix_and_default_names(finished_run, tmp_path):
 
 
 def test_a_run_without_labels_or_parts_or_set(walkers, tmp_path):
-    config = load_config("demo", overrides=(*TINY, "train.epochs=1", "asp=false"))
+    config = load_config("demo", overrides=(*TINY, "train.epochs=1", "air.asp=false"))
     run = pretrain(walkers, config, tmp_path / "run", "cpu")
     with pytest.raises(InputError, match="no labels in its 1 epochs"):
         plot_clusters(run)

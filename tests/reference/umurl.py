@@ -86,11 +86,11 @@ def load_weights(reference: UmURL, ours: nn.Module) -> dict[str, str]:
     names = {}
     for modality in MODALITIES:
         for theirs, stream in (("in_time", "temporal"), ("in_space", "spatial")):
-            names[f"{theirs}.{modality}"] = f"encoder.embed_x.{modality}.{stream}"
+            names[f"{theirs}.{modality}"] = f"deployed.encoder.embed_x.{modality}.{stream}"
         names[f"project.{modality}"] = f"projectors.{modality}"
     for theirs, stream in (("time", "temporal"), ("space", "spatial")):
-        names[f"fuse_{theirs}"] = f"encoder.backbone.fuse_{stream}"
-        layer = f"encoder.backbone.{stream}_layer"
+        names[f"fuse_{theirs}"] = f"deployed.encoder.backbone.fuse_{stream}"
+        layer = f"deployed.encoder.backbone.{stream}_layer"
         names |= {
             f"{theirs}.self_attn.in_proj_{each}": f"{layer}.query_key_value.{each}" for each in ("weight", "bias")
         }

@@ -129,8 +129,8 @@ def test_elements_escape_what_is_not_markup():
 
 
 def test_changed_settings_are_marked():
-    text = Page(configuration(load_config("small", overrides=("alr.k=7", "modalities=[joint]")))).text
-    assert "with 2 settings changed: modalities=[joint], alr.k=7" in text
-    assert "● alr.k" in text
+    text = Page(configuration(load_config("small", overrides=("air.alr.k=7", "modalities=[joint]")))).text
+    assert "with 2 settings changed: modalities=[joint], air.alr.k=7" in text
+    assert "● air.alr.k" in text
     assert "neighbours compared by Eq. 1" in text
     assert "with nothing changed" in Page(configuration(load_config("paper"))).text

@@ -8,15 +8,15 @@ from safetensors.torch import save_file
 from airfast.data.dataset import DeviceClips
 from airfast.errors import InputError
 from airfast.runs.checkpoint import ENCODER, fill, load_encoder, older_seal, read, save_encoder, write
-from airfast.training.pretrain import untrained
+from airfast.training.pretrain import begin
 
 
 @pytest.fixture
 def run(walkers, tiny, tmp_path):
     config = tiny()
     clips = DeviceClips.from_motion(walkers, config.inputs, torch.device("cpu"))
-    method = untrained(config, walkers.layout, clips).eval()
-    save_encoder(tmp_path, method, walkers.layout, epoch=3)
+    method = begin(config, walkers, clips).method.eval()
+    save_encoder(tmp_path, method.deployed, epoch=3)
     return tmp_path, method, clips
 
 

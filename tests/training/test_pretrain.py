@@ -15,6 +15,8 @@ from airfast.device import pick_device
 from airfast.errors import InputError, Note
 from airfast.labels import generate_labels
 from airfast.methods.air import amdl
+from airfast.methods.air.air import all_features
+from airfast.methods.method import Epoch
 from airfast.runs.checkpoint import STATE, read
 from airfast.training.step import TrainingStep
 from tests.conftest import TINY
@@ -163,26 +165,26 @@ def test_resume_never_and_another_configuration(finished, walkers, tiny):
 @pytest.mark.parametrize(
     "overrides",
     [
-        ("asp=false",),
-        ("asp=la",),
-        ("asp=ha", "partition=equal"),
-        ("amdl=false",),
-        ("alr.enabled=false",),
+        ("air.asp=false",),
+        ("air.asp=la",),
+        ("air.asp=ha", "air.partition=equal"),
+        ("air.amdl=false",),
+        ("air.alr.enabled=false",),
         ("modalities=[joint]",),
         ("inputs=paper", "inputs.frames=16"),
-        ("mgaa.single_scales=all",),
-        ("mgaa.vcreg=false",),
-        ("model.heads=[x,la,ha]", "model.capacity=64"),
-        ("cluster.feature=x", "cluster.outliers=drop"),
-        ("cluster.outliers=singleton",),
-        ("split.kind=subject", "nuisance=subject"),
+        ("air.mgaa.single_scales=all",),
+        ("air.mgaa.vcreg=false",),
+        ("air.heads=[x,la,ha]", "air.capacity=64"),
+        ("air.cluster.feature=x", "air.cluster.outliers=drop"),
+        ("air.cluster.outliers=singleton",),
+        ("split.kind=subject", "air.nuisance=subject"),
     ],
 )
 def test_every_reading_of_the_paper_runs(walkers, tiny, tmp_path, overrides):
-    config = tiny("train.epochs=3", "train.warmup=1", *overrides)
+    config = tiny("train.epochs=3", "air.warmup=1", *overrides)
     lines = metrics(pretrain(walkers, config, tmp_path, "cpu"))
     assert all(torch.isfinite(torch.tensor(line["loss"])) for line in lines)
-    assert ("class_x" in lines[-1]) == (config.amdl and lines[-1]["clusters"] >= 2)
+    assert ("class_x" in lines[-1]) == (config.air.amdl and lines[-1]["clusters"] >= 2)
     if config.modalities == ("joint",):
         assert lines[-1]["inter"] == 0
 
@@ -208,13 +210,14 @@ def test_parts_without_labels_leave_x_as_it_would_be_without_them(walkers, tiny,
 
 def test_x_starts_alike_with_and_without_parts(walkers, tiny):
     alone, many = (
-        pretraining.initial(tiny(f"asp={asp}", "alr.enabled=false"), walkers.layout) for asp in ("none", "both")
+        pretraining.initial(tiny(f"air.asp={asp}", "air.alr.enabled=false"), walkers.layout) for asp in ("none", "both")
     )
     theirs = dict(many.named_parameters())
     for name, ours in alone.named_parameters():  # the cluster head of X too
         assert torch.equal(ours, theirs[name]), name
     first = [
-        theirs[f"encoder.{name}.temporal.0.weight"].flatten()[:400] for name in ("embed_x.joint", "embed_parts.la")
+        theirs[f"deployed.encoder.{name}.temporal.0.weight"].flatten()[:400]
+        for name in ("embed_x.joint", "embed_parts.la")
     ]
     assert torch.corrcoef(torch.stack(first))[0, 1].abs() < 0.25  # 5 standard deviations of 400 numbers of their own
 
@@ -226,22 +229,22 @@ def test_a_loss_that_is_not_finite_names_epoch_and_batch(walkers, tiny):
     with torch.no_grad():
         next(state.method.projectors["joint"].parameters()).fill_(float("nan"))
     with pytest.raises(pretraining.NonFiniteLoss, match="epoch 3, batch 1"):
-        pretraining.train_epoch(TrainingStep(state, clips), None, epoch=2)
+        pretraining.train_epoch(TrainingStep(state, clips), Epoch(), epoch=2)
 
 
 def test_too_few_clusters_leave_alignment_alone(walkers, tiny, tmp_path):
-    config = tiny("cluster.eps=0.001", "train.epochs=3", "train.warmup=1")
+    config = tiny("air.cluster.eps=0.001", "train.epochs=3", "air.warmup=1")
     last = metrics(pretrain(walkers, config, tmp_path, "cpu"))[-1]
     assert last["clusters"] == 0
     assert "class_x" not in last
 
 
 def test_labels_come_from_the_named_features_and_views(walkers, tiny):
-    config = tiny()
+    config = tiny("air.nuisance=none")
     clips = DeviceClips.from_motion(walkers, config.inputs, CPU)
     state = pretraining.begin(config, walkers, clips)
-    features = pretraining.all_features(state.method, clips)
-    labels = amdl.discrete_labels(state.method, state.optimiser, features)
+    features = all_features(state.method, clips)
+    labels = state.method.relabel(features, state.optimiser)
     f = torch.cat([torch.nn.functional.normalize(features[s], dim=1) for s in ("x", "la", "ha")], 1) / 3**0.5
     plain = generate_labels(f, (features["x"], features["ha"]), k1=8, k2=3, agreement_k=5)
     assert torch.equal(labels.labels, plain.labels)
@@ -275,13 +278,13 @@ def test_centring_leaves_a_feature_that_never_varies_at_zero():
 
 def test_centring_by_what_is_not_known(walkers, tiny, tmp_path):
     unknown = dataclasses.replace(walkers, groups=("",) * len(walkers))
-    with pytest.raises(InputError, match=r"nuisance=group: the group of clip .* is not known"):
-        pretrain(unknown, tiny("nuisance=group"), tmp_path / "run", "cpu")
+    with pytest.raises(InputError, match=r"air\.nuisance=group: the group of clip .* is not known"):
+        pretrain(unknown, tiny("air.nuisance=group"), tmp_path / "run", "cpu")
 
 
 def test_fewer_clips_than_k1(walkers, tiny, tmp_path):
-    with pytest.raises(InputError, match=r"fewer than the 30 that cluster\.k1 asks for"):
-        pretrain(walkers.select(range(20)), tiny("cluster.k1=30", "split.kind=none"), tmp_path / "run", "cpu")
+    with pytest.raises(InputError, match=r"fewer than the 30 that air.cluster.k1 asks for"):
+        pretrain(walkers.select(range(20)), tiny("air.cluster.k1=30", "split.kind=none"), tmp_path / "run", "cpu")
     assert not (tmp_path / "run").exists()
 
 

@@ -8,8 +8,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from airfast.data.dataset import DeviceClips
+from airfast.methods.air import air
+from airfast.methods.air.air import all_features
 from airfast.methods.air.amdl import EpochLabels
-from airfast.methods.air.optimiser import refresh_heads
+from airfast.methods.method import Epoch
 from airfast.training.optimiser import set_learning_rate
 from airfast.training.step import PLAIN_STEPS, TrainingStep
 
@@ -29,12 +31,12 @@ def begun(walkers, tiny):
 
 
 def labelled(step, clusters):
-    """The labels i mod K, with the heads restarted on them as the label epoch does."""
+    """The labels i mod K taken as those of the epoch; returns what the method has decided: nothing more."""
     labels = torch.arange(len(step.clips), device=step.clips.frames.device) % clusters
     method = step.state.method
-    method.restart_heads(pretraining.all_features(method, step.clips), labels, clusters)
-    refresh_heads(method, step.state.optimiser)
-    return EpochLabels(labels, torch.full_like(labels, 0.5, dtype=torch.float32), clusters, None)
+    found = EpochLabels(labels, torch.full_like(labels, 0.5, dtype=torch.float32), clusters, None)
+    method.take(found, all_features(method, step.clips), step.state.optimiser)
+    return Epoch()
 
 
 def weights(step):
@@ -61,7 +63,7 @@ class Recorder:
 
 def epochs(step):
     """Warm-up, two epochs with other clusters, one at another rate, one with more clusters than the head has rows."""
-    log = [pretraining.train_epoch(step, None, 0)]
+    log = [pretraining.train_epoch(step, Epoch(), 0)]
     log += [pretraining.train_epoch(step, labelled(step, clusters), epoch) for epoch, clusters in ((1, 3), (2, 7))]
     set_learning_rate(step.state.optimiser, 1e-5)
     log.append(pretraining.train_epoch(step, labelled(step, 5), 3))
@@ -82,11 +84,9 @@ def test_heads_that_grow_are_captured_anew(begun):
     step = begun("train.batch_size=8")
     step.recorder = Recorder()
     for rows in (128, 256):
-        labels = labelled(step, 3)
         for head in step.state.method.heads.values():
             head.resize(rows)
-        refresh_heads(step.state.method, step.state.optimiser)
-        pretraining.train_epoch(step, labels, 0)
+        pretraining.train_epoch(step, labelled(step, 3), 0)
     assert step.recorder.captures == 2
 
 
@@ -164,17 +164,17 @@ def test_the_counter_sees_every_way_across(offence):
     assert crossings(lambda: offence(torch.arange(3.0))) > 0
 
 
-@pytest.mark.parametrize("overrides", [(), ("inputs=paper", "inputs.frames=16"), ("model.heads=[x,la,ha]",)])
+@pytest.mark.parametrize("overrides", [(), ("inputs=paper", "inputs.frames=16"), ("air.heads=[x,la,ha]",)])
 @pytest.mark.parametrize("clusters", [None, 4])
 def test_what_crosses_in_an_epoch_does_not_grow_with_batches_or_clips(begun, walkers, monkeypatch, overrides, clusters):
-    monkeypatch.setattr(pretraining, "FEATURE_BATCH", 16)
+    monkeypatch.setattr(air, "FEATURE_BATCH", 16)
     counts = []
     for clips in (20, 60):  # two batches and four
         step = begun(*overrides, motion=walkers.select(range(clips)))
 
         def epoch(step=step):
             step.state.method.inputs.fit(step.clips.batches(16))
-            pretraining.train_epoch(step, clusters and labelled(step, clusters), 0)
+            pretraining.train_epoch(step, labelled(step, clusters) if clusters else Epoch(), 0)
 
         epoch()  # Adam makes its moments
         counts.append(crossings(epoch))
@@ -183,25 +183,24 @@ def test_what_crosses_in_an_epoch_does_not_grow_with_batches_or_clips(begun, wal
 
 
 def test_bf16_is_the_same_step_in_less_precision(begun):
-    full, half = (pretraining.train_epoch(begun(f"train.precision={name}"), None, 0) for name in ("fp32", "bf16"))
+    full, half = (pretraining.train_epoch(begun(f"train.precision={name}"), Epoch(), 0) for name in ("fp32", "bf16"))
     assert half["loss"] != full["loss"]
     assert half["loss"] == pytest.approx(full["loss"], rel=0.05)  # bf16 keeps 8 bits: 0.4 % a product
 
 
 def test_dropped_noise_does_not_change_the_size_of_a_batch(begun):
     """Another number of clips every epoch, one recording: every batch is full, with clips of the first at the end."""
-    step = begun("train.batch_size=16", "cluster.outliers=drop")
+    step = begun("train.batch_size=16", "air.cluster.outliers=drop")
     step.recorder = Recorder()
     for noise in (0, 5, 11, 19):
-        labels = labelled(step, 4)
-        labels.labels[:noise] = -1
-        batches = pretraining.epoch_batches(step.state.method.config, step.clips, labels, step.state.generator)
+        labelled(step, 4)
+        batches = pretraining.epoch_batches(60, 16, step.state.generator, torch.arange(noise, 60))
         assert [len(batch) for batch in batches] == [16] * -(-(60 - noise) // 16)
         times = torch.bincount(torch.cat(batches), minlength=60)
         assert times[:noise].sum() == 0
         assert set(times[noise:].tolist()) <= {1, 2}
         for batch in batches:
-            step(batch, labels.of(batch))
+            step(batch)
     assert step.recorder.captures == 1
 
 
@@ -220,12 +219,11 @@ def test_a_graph_gives_what_plain_steps_give(begun):
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 def test_a_captured_epoch_waits_for_the_device_once(begun):
     step = begun("train.batch_size=8", device="cuda")
-    labels = labelled(step, 4)
-    pretraining.train_epoch(step, labels, 0)
-    batches = pretraining.epoch_batches(step.state.method.config, step.clips, labels, step.state.generator)
+    pretraining.train_epoch(step, labelled(step, 4), 0)
+    batches = pretraining.epoch_batches(60, 8, step.state.generator)
     torch.cuda.set_sync_debug_mode("error")
     try:
         for batch in batches:
-            step(batch, labels.of(batch))
+            step(batch)
     finally:
         torch.cuda.set_sync_debug_mode("default")

@@ -1,11 +1,18 @@
-"""One training step of AIR: views in, named losses out (Eq. 2 to 7, METHOD 4 and 5)."""
+"""AIR: views in, named losses out (Eq. 2 to 7, METHOD 4 and 5), and new labels before every epoch (METHOD 3)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from airfast.config import Config
+from airfast.data.dataset import FEATURE_BATCH, DeviceClips
+from airfast.data.motion import MotionSet
+from airfast.device import Stopwatch
+from airfast.errors import InputError
+from airfast.methods.air.amdl import EpochLabels, LabelLog, discrete_labels, known_nuisance
 from airfast.methods.air.losses import (
     appendage_loss,
     hard_label_loss,
@@ -14,6 +21,9 @@ from airfast.methods.air.losses import (
     refined_loss,
     variance_covariance,
 )
+from airfast.methods.air.optimiser import adam, refresh_heads
+from airfast.methods.method import Epoch, Method, plain
+from airfast.models.deployed import DeployedEncoder
 from airfast.models.encoder import Encoder, drawn_apart
 from airfast.models.heads import ClusterHead, Projector
 from airfast.models.inputs import InputStage
@@ -22,68 +32,146 @@ from airfast.skeletons.layout import Layout
 
 @dataclass(frozen=True)
 class Targets:
-    """What the label stage says of a batch."""
+    """What the label stage says of clips; a recorded step reads it where it stands."""
 
     labels: Tensor  # (B,) int64, −1 for noise
     agreement: Tensor  # (B,) float32, S of Eq. 1
-    clusters: int | Tensor  # K of this epoch; () int64 inside a step, so that a captured one does not hold a number
+    clusters: Tensor  # () int64, K of this epoch
+
+    def of(self, batch: Tensor) -> "Targets":
+        """Those of some clips (B,)."""
+        return Targets(self.labels[batch], self.agreement[batch], self.clusters)
 
 
-class Air(nn.Module):
+class Air(Method):
     """The pre-training graph: input stage, encoder, a projector a modality, a cluster head for X and for HA.
 
-    Where parts have a network of their own (``model.own_parts``), they have projectors of their own too.
+    Where parts have a network of their own (``air.own_parts``), they have projectors of their own too.
 
     Args:
         config: the run's configuration.
         layout: the skeleton.
     """
 
+    deployed: DeployedEncoder
+
     def __init__(self, config: Config, layout: Layout) -> None:
         super().__init__()
         self.config = config
-        self.inputs = InputStage(layout, config.modalities, config.scales)
-        self.encoder = Encoder.of(config, self.inputs.parts)
+        self.settings = config.air
+        self.scales = self.settings.scales
+        self.views = (plain,) * (len(config.modalities) + 1)  # one a modality for the singles, one for the multis
+        self.deployed = DeployedEncoder(config, layout, self.scales)
         width = self.encoder.width
         self.projectors = projectors(config, width)
         own = self.encoder.part_backbone is not None
         with drawn_apart():
             self.part_projectors = projectors(config, width) if own else None
-        self.heads = nn.ModuleDict(
-            {scale: ClusterHead(width, config.model.capacity, config.model.head == "mlp") for scale in config.heads}
-        )
+        heads = self.settings.classified
+        capacity, hidden = self.settings.capacity, self.settings.head == "mlp"
+        self.heads = nn.ModuleDict({scale: ClusterHead(width, capacity, hidden) for scale in heads})
 
     @property
-    def views_wanted(self) -> int:
-        """Independent views of a clip a step needs: one a modality for the singles, one for the multis."""
-        return len(self.config.modalities) + 1
+    def inputs(self) -> InputStage:
+        """Clips to tokens."""
+        return self.deployed.inputs
+
+    @property
+    def encoder(self) -> Encoder:
+        """Tokens to features."""
+        return self.deployed.encoder
+
+    # Before an epoch
+
+    def meet(self, motion: MotionSet, clips: DeviceClips) -> None:
+        """Standardise the inputs on the training clips, and note what features are not to follow."""
+        k1, _ = self.settings.cluster.neighbours(len(clips))
+        if self.settings.amdl and len(clips) < k1:
+            raise InputError(f"{len(clips)} clips to train on, fewer than the {k1} that air.cluster.k1 asks for")
+        if self.config.inputs.standardise:
+            self.inputs.fit(clips.batches(FEATURE_BATCH))
+        place, count = clips.frames.device, len(clips)
+        self.names = motion.names
+        self.nuisance = known_nuisance(motion, self.settings.nuisance, place)
+        self.log = LabelLog(motion, place)
+        self.register_buffer("before", torch.full((count,), -1, device=place))  # the labels of the epoch before
+        self.before: Tensor
+        of_all = torch.full((count,), -1, device=place), torch.zeros(count, device=place)
+        self.targets = Targets(*of_all, torch.zeros((), dtype=torch.int64, device=place))
+        # Where nothing is to be left aside, all clips share one nuisance.
+        self.apart = torch.zeros(count, dtype=torch.int64, device=place) if self.nuisance is None else self.nuisance
+
+    def begin_epoch(self, epoch: int, clips: DeviceClips, optimiser: torch.optim.Optimizer) -> Epoch:
+        """After the warm-up: cluster the features of all clips, refine, and restart the heads (Algorithm 1)."""
+        if not self.settings.amdl or epoch < self.settings.warmup:
+            return Epoch()
+        clock = Stopwatch(clips.frames.device)
+        features = all_features(self, clips)
+        clock.lap("features")
+        labels = self.relabel(features, optimiser)
+        clock.lap("labels")
+        facts = self.log.describe(labels.found, self.before if epoch > self.settings.warmup else None)
+        self.before.copy_(labels.found.labels)
+        dropping = self.settings.cluster.outliers == "drop" and labels.clusters > 0
+        kept = (labels.labels >= 0).nonzero()[:, 0] if dropping else None
+        return Epoch(kept, facts, clock.laps, self._table(labels))
+
+    def relabel(self, features: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> EpochLabels:
+        """Cluster, refine, and restart the heads on the clusters (METHOD 3 and Eq. 1).
+
+        Args:
+            features: y_s (N, D) of every scale, of all training clips.
+            optimiser: what it remembers of the heads is forgotten with them.
+        """
+        labels = discrete_labels(self.settings, features, self.nuisance)
+        self.take(labels, features, optimiser)
+        return labels
+
+    def take(self, labels: EpochLabels, features: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> None:
+        """Train towards labels: the heads restart on their clusters; without clusters alignment is all there is."""
+        self.targets.labels.copy_(labels.labels)
+        self.targets.agreement.copy_(labels.agreement)
+        self.targets.clusters.fill_(labels.clusters)
+        self.stage = 0
+        if not labels.clusters:
+            return
+        for scale, head in self.heads.items():
+            assert isinstance(head, ClusterHead)
+            head.restart(features[scale], labels.labels, labels.clusters)
+            self.stage = len(head.weight)  # in a recorded step the rows of a head are a constant
+        refresh_heads(self.heads, optimiser)
+
+    def _table(self, labels: EpochLabels) -> Any:
+        frame = labels.found.to_frame().rename(columns={"index": "sample"})
+        frame["sample"] = list(self.names)
+        return frame
+
+    # A step
 
     def features(self, clips: Tensor) -> dict[str, Tensor]:
         """The multi feature y_s of every scale, for clips (B, C, T, J): (B, D) each."""
-        return {scale: self.encoder.multi(self.inputs(clips, scale), scale) for scale in self.config.scales}
+        return self.deployed.features(clips)
 
-    def losses(self, views: list[Tensor], nuisance: Tensor, targets: Targets | None) -> dict[str, Tensor]:
-        """The terms of Eq. 7 for one batch, each already weighted: their sum is the loss.
+    def losses(self, views: Sequence[Tensor], batch: Tensor) -> dict[str, Tensor]:
+        """The terms of Eq. 7: Eq. 4 is in it in epochs that have labels.
 
         Args:
             views: one (B, C, T, J) a modality, in the order of the configuration, then one for the multis.
-            nuisance: (B,) int64, what is known of the batch and is not to set its projections apart.
-            targets: the batch's discrete labels; None while warming up or where an epoch found too few clusters.
+            batch: (B,) int64, the clips.
         """
-        precision = self.config.train.precision
-        half = precision == "bf16" or (precision == "auto" and views[0].is_cuda)
-        with torch.autocast(views[0].device.type, torch.bfloat16, enabled=half):
+        targets = self.targets.of(batch) if self.stage else None
+        with self.autocast(views[0]):
             multi = self.features(views[-1])
             projected = self.project(views[:-1], multi)
             logits = {} if targets is None else self._classify(multi, targets.clusters)
-        named = self._alignment(*projected, nuisance)
+        named = self._alignment(*projected, self.apart[batch])
         if targets is not None:
             terms = self._classification({scale: each.float() for scale, each in logits.items()}, targets)
-            named |= {name: self.config.cluster.weight * term for name, term in terms.items()}
+            named |= {name: self.settings.cluster.weight * term for name, term in terms.items()}
         return named
 
     def project(
-        self, views: list[Tensor], multi: dict[str, Tensor]
+        self, views: Sequence[Tensor], multi: dict[str, Tensor]
     ) -> tuple[dict[str, list[Tensor]], dict[str, list[Tensor]]]:
         """Projections (B, Z) of the singles and of the multis, each by scale then modality.
 
@@ -91,7 +179,7 @@ class Air(nn.Module):
             views: one (B, C, T, J) a modality, for the singles.
             multi: y_s (B, D) of every scale, as :meth:`features` gives them.
         """
-        single_scales = self.config.scales if self.config.mgaa.single_scales == "all" else ("x",)
+        single_scales = self.scales if self.settings.mgaa.single_scales == "all" else ("x",)
         singles: dict[str, list[Tensor]] = {scale: [] for scale in single_scales}
         multis: dict[str, list[Tensor]] = {scale: [] for scale in multi}
         for view, modality in zip(views, self.config.modalities, strict=True):
@@ -119,8 +207,8 @@ class Air(nn.Module):
 
         Parts with a network of their own follow X's singles, which do not follow them: they see less of the clip.
         """
-        settings = self.config.mgaa
-        of_x = [z.detach() for z in singles["x"]] if self.config.model.own_parts else singles["x"]
+        settings = self.settings.mgaa
+        of_x = [z.detach() for z in singles["x"]] if self.settings.own_parts else singles["x"]
         aligned = {scale: singles.get(scale, of_x) for scale in multis}
         intra = torch.stack([intra_loss(aligned[scale], many) for scale, many in multis.items()]).sum()
         inter = torch.stack([inter_loss(each) for each in singles.values()]).sum()
@@ -132,19 +220,33 @@ class Air(nn.Module):
 
     def _classification(self, logits: dict[str, Tensor], targets: Targets) -> dict[str, Tensor]:
         """Eq. 4: L_HA + l; without ALR (or without parts) the cross-entropy of every head on the hard labels."""
-        labels, agreement, appendage = targets.labels, targets.agreement, self.config.appendage
-        if not self.config.alr.enabled or appendage is None:
+        labels, agreement, appendage = targets.labels, targets.agreement, self.settings.appendage
+        if not self.settings.alr.enabled or appendage is None:
             return {f"class_{scale}": hard_label_loss(each, labels) for scale, each in logits.items()}
         named = {"class_x": refined_loss(logits["x"], logits[appendage], labels, agreement)}
         # The head of LA exists only in the parity graph, where it is trained as HA's is.
         parts = {scale: each for scale, each in logits.items() if scale != "x"}
         return named | {f"class_{scale}": appendage_loss(each, labels, agreement) for scale, each in parts.items()}
 
-    def restart_heads(self, features: dict[str, Tensor], labels: Tensor, clusters: int) -> None:
-        """Set every head to the centroids of this epoch's clusters; features and labels are of all N samples."""
-        for scale, head in self.heads.items():
-            assert isinstance(head, ClusterHead)
-            head.restart(features[scale], labels, clusters)
+    def optimiser(self) -> torch.optim.Optimizer:
+        """Adam with coupled weight decay (Section IV-C)."""
+        return adam(self, self.heads, self.config.train)
+
+
+@torch.no_grad()
+def all_features(method: Air, clips: DeviceClips) -> dict[str, Tensor]:
+    """The multi feature of every scale for every clip, in eval mode, not augmented: (N, D) float32 each.
+
+    On a GPU that trains in bfloat16 they come from float16: as fast, and labels do not change, which they do with
+    bfloat16 (benchmarks/feature_precision.py).
+    """
+    place = clips.frames.device.type
+    half = place == "cuda" and method.config.train.precision != "fp32"
+    method.eval()
+    with torch.autocast(place, torch.float16, enabled=half):
+        rows = [method.features(batch) for batch in clips.batches(FEATURE_BATCH)]
+    method.train()
+    return {scale: torch.cat([row[scale] for row in rows]).float() for scale in rows[0]}
 
 
 def projectors(config: Config, width: int) -> nn.ModuleDict:

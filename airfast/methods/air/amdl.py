@@ -1,4 +1,4 @@
-"""AMDL and ALR around the label stage: one epoch's features to the targets of its training steps (METHOD 3 and 4)."""
+"""AMDL and ALR around the label stage: one epoch's features to its discrete labels (METHOD 3 and Eq. 1)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +10,11 @@ from sklearn.metrics import adjusted_mutual_info_score
 from torch import Tensor
 from torch.nn import functional as F
 
-from airfast.config import Config
+from airfast.config import AirSettings
 from airfast.data.motion import MotionSet
 from airfast.errors import InputError
 from airfast.labels import LabelSet, generate_labels
 from airfast.labels.statistics import contingency, describe_frame
-from airfast.methods.air.air import Air, Targets
-from airfast.methods.air.optimiser import refresh_heads
 from airfast.models.heads import sums_by_label
 
 
@@ -26,12 +24,8 @@ class EpochLabels:
 
     labels: Tensor  # (N,) int64; −1 is noise
     agreement: Tensor  # (N,) float32
-    clusters: int
+    clusters: int  # 0 where fewer than two were found: there is nothing to tell apart
     found: LabelSet  # as the label stage gave them, before ``outliers`` is applied
-
-    def of(self, clips: Tensor) -> Targets:
-        """The targets of a batch of clips (B,)."""
-        return Targets(self.labels[clips], self.agreement[clips], self.clusters)
 
 
 def known_nuisance(motion: MotionSet, kind: str, device: torch.device) -> Tensor | None:
@@ -40,7 +34,7 @@ def known_nuisance(motion: MotionSet, kind: str, device: torch.device) -> Tensor
         return None
     known = motion.groups if kind == "group" else motion.subjects
     if "" in known:
-        raise InputError(f"nuisance={kind}: the {kind} of clip {motion.names[known.index('')]} is not known")
+        raise InputError(f"air.nuisance={kind}: the {kind} of clip {motion.names[known.index('')]} is not known")
     return codes(known, device)
 
 
@@ -59,9 +53,9 @@ def centred(features: Tensor, nuisance: Tensor) -> Tensor:
     return features * torch.where(variance > 0, variance.rsqrt(), 0.0)[nuisance]
 
 
-def clustered(config: Config, features: dict[str, Tensor], nuisance: Tensor | None = None) -> Tensor:
+def clustered(settings: AirSettings, features: dict[str, Tensor], nuisance: Tensor | None = None) -> Tensor:
     """What the label stage clusters: the unit-norm y_s side by side, divided by √3 (or y_X alone), (N, D)."""
-    scales = config.scales if config.cluster.feature == "concat" else ("x",)
+    scales = settings.scales if settings.cluster.feature == "concat" else ("x",)
     units = [F.normalize(seen(features[scale], nuisance).float(), dim=1) for scale in scales]
     return torch.cat(units, dim=1).div(len(units) ** 0.5)
 
@@ -71,47 +65,39 @@ def seen(features: Tensor, nuisance: Tensor | None) -> Tensor:
     return features if nuisance is None else centred(features, nuisance)
 
 
-def cluster(config: Config, features: dict[str, Tensor], nuisance: Tensor | None = None) -> LabelSet:
+def cluster(settings: AirSettings, features: dict[str, Tensor], nuisance: Tensor | None = None) -> LabelSet:
     """The label stage on features y_s (N, D) of every scale, as a configuration says (METHOD 3 and Eq. 1)."""
-    k1, k2 = config.cluster.neighbours(len(features["x"]))
-    appendage = config.appendage if config.alr.enabled else None
+    k1, k2 = settings.cluster.neighbours(len(features["x"]))
+    appendage = settings.appendage if settings.alr.enabled else None
     return generate_labels(
-        clustered(config, features, nuisance),
+        clustered(settings, features, nuisance),
         (seen(features["x"], nuisance), seen(features[appendage], nuisance)) if appendage else None,
-        metric=config.cluster.metric,
-        eps=config.cluster.eps,
-        min_samples=config.cluster.min_samples,
+        metric=settings.cluster.metric,
+        eps=settings.cluster.eps,
+        min_samples=settings.cluster.min_samples,
         k1=k1,
         k2=k2,
-        agreement_k=min(config.alr.k, len(features["x"]) - 1),
-        dbscan=config.cluster.dbscan,
-        backend=config.cluster.backend,
+        agreement_k=min(settings.alr.k, len(features["x"]) - 1),
+        dbscan=settings.cluster.dbscan,
+        backend=settings.cluster.backend,
     )
 
 
-def discrete_labels(
-    method: Air, optimiser: torch.optim.Optimizer, features: dict[str, Tensor], nuisance: Tensor | None = None
-) -> EpochLabels:
-    """Cluster, refine, and restart the heads on the clusters (METHOD 3 and Eq. 1).
+def discrete_labels(settings: AirSettings, features: dict[str, Tensor], nuisance: Tensor | None = None) -> EpochLabels:
+    """The labels of an epoch: those of :func:`cluster`, with noise as ``outliers`` says.
 
     Args:
-        method: its heads restart, unless fewer than two clusters were found.
-        optimiser: what it remembers of the heads is forgotten with them.
+        settings: the section ``air`` of the configuration.
         features: y_s (N, D) of every scale, of all training clips.
         nuisance: (N,) int64, what the label stage is to be blind to; None for nothing.
     """
-    config = method.config
-    found = cluster(config, features, nuisance)
+    found = cluster(settings, features, nuisance)
     labels, clusters = found.labels, found.num_clusters
-    if config.cluster.outliers == "singleton":
+    if settings.cluster.outliers == "singleton":
         noise = labels < 0
         labels = torch.where(noise, clusters + noise.cumsum(0) - 1, labels)
         clusters += int(noise.sum())
-    if clusters < 2:
-        return EpochLabels(labels, found.agreement, 0, found)
-    method.restart_heads(features, labels, clusters)
-    refresh_heads(method, optimiser)
-    return EpochLabels(labels, found.agreement, clusters, found)
+    return EpochLabels(labels, found.agreement, clusters if clusters >= 2 else 0, found)
 
 
 class LabelLog:
@@ -120,22 +106,23 @@ class LabelLog:
     Args:
         motion: the training clips.
         device: where the labels will be.
-        before: (N,) labels of the last epoch of an interrupted run; None at the start.
     """
 
-    def __init__(self, motion: MotionSet, device: torch.device, before: Tensor | None = None) -> None:
+    def __init__(self, motion: MotionSet, device: torch.device) -> None:
         self.known: dict[str, Tensor] = {}
         if (motion.labels >= 0).all():
             self.known["ami_class"] = codes(motion.labels, device)
         if len(set(motion.groups)) > 1:
             self.known["ami_group"] = codes(motion.groups, device)
-        self.before = before
 
-    def describe(self, found: LabelSet) -> dict[str, Any]:
-        """Clusters, noise, agreement, what changed, and the adjusted mutual information with classes and groups."""
-        before = {} if self.before is None else {"before": self.before}
-        facts: dict[str, Any] = describe_frame(found.to_frame(**before))
-        self.before = found.labels
+    def describe(self, found: LabelSet, before: Tensor | None = None) -> dict[str, Any]:
+        """Clusters, noise, agreement, what changed, and the adjusted mutual information with classes and groups.
+
+        Args:
+            found: labels of the N clips.
+            before: (N,) labels of the epoch before; None where there are none.
+        """
+        facts: dict[str, Any] = describe_frame(found.to_frame(**({} if before is None else {"before": before})))
         for name, known in self.known.items():
             facts[name] = adjusted_mutual_information(contingency(known, found.labels, found.num_clusters))
         return facts

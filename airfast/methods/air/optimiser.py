@@ -5,31 +5,30 @@ from typing import Any
 import torch
 from torch import nn
 
-from airfast.methods.air.air import Air
+from airfast.config import Train
 from airfast.models.heads import ClusterHead
 
 
-def build_optimiser(method: Air) -> torch.optim.Optimizer:
+def adam(method: nn.Module, heads: nn.ModuleDict, settings: Train) -> torch.optim.Optimizer:
     """Adam with coupled weight decay (Section IV-C); the rows of the cluster heads are a group of their own."""
-    settings = method.config.train
-    rows = head_rows(method)
+    rows = head_rows(heads)
     rest = {id(row) for row in rows}
     body = [each for each in method.parameters() if each.requires_grad and id(each) not in rest]
     groups: list[dict[str, Any]] = [{"params": body}, {"params": rows}]
     return torch.optim.Adam(groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
 
 
-def head_rows(method: Air) -> list[nn.Parameter]:
+def head_rows(heads: nn.ModuleDict) -> list[nn.Parameter]:
     """The weights that restart with every epoch's clusters."""
-    return [head.weight for head in method.heads.values() if isinstance(head, ClusterHead)]
+    return [head.weight for head in heads.values() if isinstance(head, ClusterHead)]
 
 
-def refresh_heads(method: Air, optimiser: torch.optim.Optimizer) -> None:
+def refresh_heads(heads: nn.ModuleDict, optimiser: torch.optim.Optimizer) -> None:
     """Forget the moments of the head rows and take the rows as they are now: they restart every epoch.
 
     Rows that did not move keep the memory of their moments, which a captured step has the address of.
     """
-    rows = head_rows(method)
+    rows = head_rows(heads)
     for old in optimiser.param_groups[1]["params"]:
         if any(old is each for each in rows):
             for moment in optimiser.state[old].values():
