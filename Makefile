@@ -2,13 +2,14 @@
 # Everything lives in .venv; nothing else of the machine is touched. PYTHON chooses another interpreter.
 PYTHON ?= python3
 BIN := .venv/bin
+SHELL := /bin/bash
 
-.PHONY: demo test lint types install clean
+.PHONY: demo test lint types docs install clean
 
 demo: install
 	$(BIN)/airfast pretrain --preset demo
 
-test: lint types
+test: lint types docs
 	$(BIN)/python -m pytest -q
 
 lint: install
@@ -18,6 +19,9 @@ lint: install
 
 types: install
 	$(BIN)/mypy
+
+docs: install
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict 2>&1 | grep -v INFO; exit $${PIPESTATUS[0]}
 
 install: .venv/installed
 

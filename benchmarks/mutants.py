@@ -213,9 +213,13 @@ def code(tree: ast.AST) -> Iterator[ast.AST]:
                 yield from code(child)
 
 
+def room_of(file: str) -> str:
+    """The room whose tests a fault in a file is run against."""
+    return next(room for room in TESTS if file.startswith(room))
+
+
 def noticed(fault: Fault) -> bool:
     """Whether a test fails with the fault in place."""
-    room = next(key for key in TESTS if fault.file.startswith(key))
     with tempfile.TemporaryDirectory() as place:
         for part in ("airfast", "tests", "benchmarks", "pyproject.toml", "README.md"):
             source = ROOT / part
@@ -226,7 +230,17 @@ def noticed(fault: Fault) -> bool:
         if fault.at < 0 and text.count(fault.old) != 1:
             raise SystemExit(f"{fault.name}: {fault.old!r} stands {text.count(fault.old)} times in {fault.file}")
         path.write_text(text[:at] + fault.new + text[at + len(fault.old) :], encoding="utf-8")
-        call = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *WHOLE, *TESTS[room]]
+        call = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "-p",
+            "no:cacheprovider",
+            *WHOLE,
+            *TESTS[room_of(fault.file)],
+        ]
         threads = {"OMP_NUM_THREADS": "1", "PYTHONPATH": place, "PYTHONDONTWRITEBYTECODE": "1"}
         try:
             done = subprocess.run(
@@ -246,7 +260,11 @@ def main() -> None:
     kind = f"drawn, seed {given.seed}" if given.drawn else "named"
     record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
     known = record.setdefault(kind, {})
-    for fault in drawn(given.drawn, given.seed) if given.drawn else NAMED:
+    faulty = drawn(given.drawn, given.seed) if given.drawn else NAMED
+    for room in sorted({room_of(fault.file) for fault in faulty if fault.name not in known}):
+        if noticed(Fault("none", f"{room}" if room.endswith(".py") else f"{room}/__init__.py", "", "", 0)):
+            raise SystemExit(f"{room}: its tests fail without any fault")
+    for fault in faulty:
         if fault.name not in known:
             known[fault.name] = noticed(fault)
             print("noticed" if known[fault.name] else "SURVIVED", fault.name, flush=True)

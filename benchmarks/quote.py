@@ -1,8 +1,8 @@
-"""Put what was measured into README.md: every figure there comes from a recorded run.
+"""Put what was measured into README.md and docs/methods.md: every figure there comes from a recorded run.
 
     python -m benchmarks.quote [--check]
 
-Replaces what stands between ``<!-- name -->`` and ``<!-- /name -->``; --check only says whether README is behind.
+Replaces what stands between ``<!-- name -->`` and ``<!-- /name -->``; --check only says whether one is behind.
 """
 
 import json
@@ -45,26 +45,6 @@ def presets() -> str:
     return "\n".join(lines)
 
 
-def labels() -> str:
-    """The generated pages of the label bench: its first table, and the large runs."""
-    first, large = RESULTS / "labels.md", RESULTS / "labels-large.md"
-    pages = [first.read_text().rpartition("\n\n")[0]] if first.exists() else []
-    pages += [large.read_text()] if large.exists() else []
-    return "\n\n".join(page.strip() for page in pages)
-
-
-def table1() -> str:
-    """The generated page of Table I, measured."""
-    page = RESULTS / "table1.md"
-    return page.read_text().strip() if page.exists() else ""
-
-
-def deployed() -> str:
-    """The generated page of the deployed encoder's speed and precision."""
-    page = RESULTS / "deployed.md"
-    return page.read_text().strip() if page.exists() else ""
-
-
 def first_table() -> str:
     """What the first screen shows: linear accuracy on unseen test clips of real motion capture."""
     records = [json.loads(file.read_text()) for file in recorded()]
@@ -93,27 +73,23 @@ def accuracy(record: dict[str, Any], name: str) -> str:
     return mean_sd(values(rows[name], "linear accuracy"))
 
 
-BLOCKS = {
-    "first-table": first_table,
-    "presets": presets,
-    "labels": labels,
-    "table1": table1,
-    "deployed": deployed,
-}
+BLOCKS = {"README.md": ("first-table", first_table), "docs/methods.md": ("presets", presets)}
 
 
 def main() -> None:
-    """Replace every block; exit status 1 where --check finds README behind."""
-    path = ROOT / "README.md"
-    before = after = path.read_text()
-    for name, block in BLOCKS.items():
-        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    """Replace every block; exit status 1 where --check finds one behind."""
+    for file, (name, block) in BLOCKS.items():
+        path = ROOT / file
+        before = path.read_text()
         text = block()
-        after = pattern.sub(lambda found, text=text: f"{found[1]}{text}\n{found[2]}", after)  # type: ignore[misc]
-    if "--check" not in sys.argv:
-        path.write_text(after)
-    elif before != after:
-        sys.exit("README.md is behind benchmarks/results: run python -m benchmarks.quote")
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        after, places = pattern.subn(lambda found, text=text: f"{found[1]}{text}\n{found[2]}", before)  # type: ignore[misc]
+        if not places:
+            sys.exit(f"{file} has no place for {name}")
+        if "--check" not in sys.argv:
+            path.write_text(after)
+        elif before != after:
+            sys.exit(f"{file} is behind benchmarks/results: run python -m benchmarks.quote")
 
 
 if __name__ == "__main__":

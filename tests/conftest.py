@@ -1,6 +1,11 @@
 """Small data sets, and one run, that several rooms are tested on."""
 
 import dataclasses
+import os
+
+# One thread, none that spins: the suite's matrices are small, and it is as quick beside other work as alone.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import pytest

@@ -119,7 +119,7 @@ def describe_epoch(metrics: dict[str, Any]) -> str:
     if "test" in metrics:
         return f"{line}  accuracy {metrics['accuracy']:.0%} training, {metrics['test']['accuracy']:.0%} test"
     if "clusters" not in metrics:
-        return f"{line}  alignment alone"
+        return f"{line}  alignment alone" if "intra" in metrics else line
     noise, agreement = metrics["noise_share"], metrics["mean_agreement"]
     return f"{line}  {metrics['clusters']} clusters  noise {noise:.0%}  agreement {agreement:.2f}"
 
