@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar, overload
 
 import torch
 
@@ -12,11 +12,12 @@ from airfast.labels.choose import resolve
 from airfast.labels.cuda.blocks import free_bytes
 from airfast.labels.features import as_matrix, finite_rows, unit_rows
 from airfast.labels.result import LabelSet
-from airfast.labels.seam import Backend, Clusters, Edges, Neighbours
+from airfast.labels.seam import Backend, Clusters, Edges, Neighbours, smallest_overlap
 
 Result = TypeVar("Result")
 
 
+@overload
 def generate_labels(
     features: Any,
     view: Any = None,
@@ -31,25 +32,63 @@ def generate_labels(
     dbscan: str = "auto",
     backend: str | Backend = "auto",
     memory_mb: int | None = None,
-) -> LabelSet:
+) -> LabelSet: ...
+
+
+@overload
+def generate_labels(
+    features: Any,
+    view: Any = None,
+    *,
+    metric: str = "jaccard",
+    eps: Sequence[float],
+    min_samples: int = 4,
+    k1: int = 30,
+    k2: int = 6,
+    agreement_k: int = 20,
+    knn: str = "exact",
+    dbscan: str = "auto",
+    backend: str | Backend = "auto",
+    memory_mb: int | None = None,
+) -> tuple[LabelSet, ...]: ...
+
+
+def generate_labels(
+    features: Any,
+    view: Any = None,
+    *,
+    metric: str = "jaccard",
+    eps: float | Sequence[float] = 0.6,
+    min_samples: int = 4,
+    k1: int = 30,
+    k2: int = 6,
+    agreement_k: int = 20,
+    knn: str = "exact",
+    dbscan: str = "auto",
+    backend: str | Backend = "auto",
+    memory_mb: int | None = None,
+) -> LabelSet | tuple[LabelSet, ...]:
     """Cluster N feature vectors into discrete labels and measure how far two views of them agree.
 
     features: (N, D) floating tensor on any device, or NumPy array; rows are brought to unit length.
     view: an (N, D2) tensor to compare with `features` by Eq. 1, a pair of such tensors to compare with each other, or
     None for an agreement of ones. metric: jaccard (k-reciprocal, METHOD 3) with eps in (0, 1]; cosine (1 − cosine
     similarity) with eps in (0, 2]; euclidean, on the features as given, with eps > 0. k1 and agreement_k beyond N
-    shrink to what N allows, and `notes` says so. knn: exact, hnsw or ivf. dbscan, on a GPU: cuml, graph (components of
-    the pairs within eps), or auto, cuML where it is installed and its dense matrix fits; labels are the same. memory_mb
-    bounds the working memory of the stage in MB, beside its input and output; the result does not depend on it.
-    backend: auto, cpu, cuda, or a `Backend` made by the caller.
+    shrink to what N allows, and `notes` says so. Of several eps (metric jaccard) there is one search, one encoding and
+    one join, at the largest, and a LabelSet each, in the order given; their `seconds` are those of all together. knn:
+    exact, hnsw or ivf. dbscan, on a GPU: cuml, graph (components of the pairs within eps), or auto, cuML where it is
+    installed and its dense matrix fits; labels are the same. memory_mb bounds the working memory of the stage in MB,
+    beside its input and output; the result does not depend on it. backend: auto, cpu, cuda, or a `Backend` made by the
+    caller.
 
     Raises InputError for unusable features, views or options. Source: METHOD section 3, Eq. 1.
     """
-    _check_options(metric, eps, {"min_samples": min_samples, "k1": k1, "k2": k2, "agreement_k": agreement_k}, knn)
+    radii = (eps,) if isinstance(eps, int | float) else tuple(eps)
+    _check_options(metric, radii, {"min_samples": min_samples, "k1": k1, "k2": k2, "agreement_k": agreement_k}, knn)
     matrix = as_matrix(features, "features")
     n, home = len(matrix), matrix.device
     device, reason = resolve(backend, home, dbscan) if isinstance(backend, str) else (backend, "given")
-    memory = _memory(memory_mb, device.device)
+    memory = checked_memory(memory_mb, device.device)
     views = _views(view, matrix, device.device)
     matrix = matrix.to(device.device)
     clock = _Clock(device.device)
@@ -69,13 +108,13 @@ def generate_labels(
     own = None  # the neighbours of `features`, if they are needed
     if metric == "jaccard":
         own = search(unit, max(k1, agreement_k + 1) if len(views) == 1 else k1)
-        clusters = _cluster_jaccard(device, clock, unit, own, k1, k2, eps, min_samples, memory)
+        found = _cluster_jaccard(device, clock, unit, own, k1, k2, radii, min_samples, memory)
     else:
-        radius = eps if metric == "euclidean" else math.sqrt(2 * eps)
+        radius = radii[0] if metric == "euclidean" else math.sqrt(2 * radii[0])
         if dbscan == "cuml":
-            clusters = clock.run("cluster", lambda: _cuml_in_space(rows, radius, min_samples))
+            found = [clock.run("cluster", lambda: _cuml_in_space(rows, radius, min_samples))]
         else:
-            clusters = _cluster_pairs(device, clock, lambda: device.near(rows, radius, memory), n, min_samples)
+            found = [_cluster_pairs(device, clock, device.near(rows, radius, memory), n, min_samples)]
 
     agreement = torch.ones(n, device=unit.device)
     if views:
@@ -83,8 +122,9 @@ def generate_labels(
         if len(lists) == 1:
             lists.append(own if own is not None else search(unit, agreement_k + 1))
         agreement = clock.run("agree", lambda: device.agree(lists[0], lists[1], agreement_k))
-    clusters = Clusters(clusters.labels.to(home), clusters.core.to(home))
-    return _label_set(clusters, agreement.to(home), clock.seconds, device.name, reason, notes)
+    about = (agreement.to(home), clock.seconds, device.name, reason, notes)
+    sets = [_label_set(Clusters(each.labels.to(home), each.core.to(home)), *about) for each in found]
+    return sets[0] if isinstance(eps, int | float) else tuple(sets)
 
 
 def _cluster_jaccard(
@@ -94,23 +134,32 @@ def _cluster_jaccard(
     near: Neighbours,
     k1: int,
     k2: int,
-    eps: float,
+    radii: Sequence[float],
     min_samples: int,
     memory: int,
-) -> Clusters:
+) -> list[Clusters]:
     n = len(unit)
-    if eps >= 1:  # a Jaccard distance never exceeds 1: every pair is within eps, and none need be looked at
+    inside = [eps for eps in radii if eps < 1]
+    found: dict[float, Clusters] = {}
+    if len(inside) < len(radii):  # a Jaccard distance never exceeds 1: every pair is within, and none need be looked at
         whole = torch.full((n,), n >= min_samples, device=unit.device)
-        return Clusters(torch.where(whole, 0, -1), whole)
-    encoding = clock.run("encode", lambda: device.encode(unit, near, k1, k2, memory))
-    return _cluster_pairs(device, clock, lambda: device.edges(encoding, eps, memory), n, min_samples)
+        found[1.0] = Clusters(torch.where(whole, 0, -1), whole)
+    if inside:
+        encoding = clock.run("encode", lambda: device.encode(unit, near, k1, k2, memory))
+        pairs = device.edges(encoding, max(inside), memory)
+        if len(set(inside)) == 1:
+            found[inside[0]] = _cluster_pairs(device, clock, pairs, n, min_samples)
+        else:
+            kept = list(clock.iterate("edges", pairs))
+            for eps in set(inside):
+                some = (block.within(smallest_overlap(eps, encoding.one)) for block in kept)
+                found[eps] = clock.run("cluster", lambda some=some: device.cluster(some, n, min_samples))  # type: ignore[misc]
+    return [found[min(eps, 1.0)] for eps in radii]
 
 
-def _cluster_pairs(
-    device: Backend, clock: "_Clock", pairs: Callable[[], Iterator[Edges]], n: int, min_samples: int
-) -> Clusters:
+def _cluster_pairs(device: Backend, clock: "_Clock", pairs: Iterator[Edges], n: int, min_samples: int) -> Clusters:
     """Pairs are found while they are consumed; what finding them took is not counted as clustering."""
-    clusters = clock.run("cluster", lambda: device.cluster(clock.iterate("edges", pairs()), n, min_samples))
+    clusters = clock.run("cluster", lambda: device.cluster(clock.iterate("edges", pairs), n, min_samples))
     clock.seconds["cluster"] -= clock.seconds["edges"]
     return clusters
 
@@ -172,13 +221,16 @@ def _views(view: Any, features: torch.Tensor, device: torch.device) -> list[torc
     return [unit_rows(matrix.to(device), "view") for matrix in matrices]
 
 
-def _check_options(metric: str, eps: float, counts: dict[str, int], knn: str) -> None:
+def _check_options(metric: str, radii: Sequence[float], counts: dict[str, int], knn: str) -> None:
     largest = {"jaccard": 1.0, "cosine": 2.0, "euclidean": math.inf}
     if metric not in largest:
         raise InputError(f"metric: expected {', '.join(largest)}, found '{metric}'")
-    if not 0 < eps <= largest[metric] or math.isinf(eps):
-        limit = f"in (0, {largest[metric]:g}]" if metric != "euclidean" else "above 0"
-        raise InputError(f"eps: expected a value {limit} for metric {metric}, found {eps}")
+    if len(radii) != 1 and (metric != "jaccard" or not radii):
+        raise InputError(f"eps: expected one value for metric {metric}, found {len(radii)}")
+    for eps in radii:
+        if not 0 < eps <= largest[metric] or math.isinf(eps):
+            limit = f"in (0, {largest[metric]:g}]" if metric != "euclidean" else "above 0"
+            raise InputError(f"eps: expected a value {limit} for metric {metric}, found {eps}")
     for name, value in counts.items():
         if value < 1:
             raise InputError(f"{name}: expected at least 1, found {value}")
@@ -197,7 +249,7 @@ def _fit(n: int, k1: int, k2: int, agreement_k: int, metric: str, compared: bool
     return k1, min(k2, k1), min(agreement_k, n - 1), notes
 
 
-def _memory(memory_mb: int | None, device: torch.device) -> int:
+def checked_memory(memory_mb: int | None, device: torch.device) -> int:
     """Working memory in MB: as asked for, else half of what is free on the device."""
     if memory_mb is None:
         return max(1, free_bytes(device) >> 21)

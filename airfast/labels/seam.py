@@ -1,7 +1,8 @@
 """The one seam of the label stage: what a device must offer, and what crosses between its steps.
 
 Similarities and weights cross the seam as fixed-point integers. Integer sums do not depend on their order, so labels
-are the same bits for every number of threads, every memory limit and every device.
+are the same bits for every number of threads, every memory limit and every device. A similarity itself is such a sum:
+entries of unit rows in steps of 2⁻³⁰ have products whose sum stays within 2⁶⁰ (Cauchy-Schwarz), exact in 64 bits.
 """
 
 import math
@@ -19,7 +20,8 @@ EPS_SLACK = 1e-7  # two distances closer than this are the same: rounding must n
 class Neighbours:
     """The k nearest rows of each row, nearest first, itself included and always first; ties by index.
 
-    index: (N, k) int32. similarity: (N, k) int32, the inner product of unit rows times 2**SIMILARITY_BITS.
+    index: (N, k) int32. similarity: (N, k) int32, the inner product in steps of 2**-SIMILARITY_BITS, of unit rows whose
+    entries are rounded to the same steps (ties to even).
     recall: the share of the true neighbours found, measured on a sample of rows; None for an exact search.
     """
 
@@ -43,11 +45,21 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Edges:
-    """Some of the pairs with distance ≤ eps, each pair once: row < col, both (E,) int32; distance (E,) float32."""
+    """Some of the pairs with distance ≤ eps, each pair once: row < col, both (E,) int32; distance (E,) float32.
+
+    overlap: (E,) int32, Σ min of a Jaccard distance in fixed point, of which alone it is decided what is within eps.
+    """
 
     row: torch.Tensor
     col: torch.Tensor
     distance: torch.Tensor
+    overlap: torch.Tensor | None = None
+
+    def within(self, least: int) -> "Edges":
+        """Those of the pairs that overlap by at least so much."""
+        assert self.overlap is not None
+        kept = self.overlap >= least
+        return Edges(self.row[kept], self.col[kept], self.distance[kept], self.overlap[kept])
 
 
 @dataclass(frozen=True)
@@ -94,9 +106,17 @@ def half_set(k1: int) -> int:
     return min(round(k1 / 2) + 1, k1)
 
 
+def grid_error(d: int) -> float:
+    """How far the fixed-point inner product of unit rows of length d can be from the true one.
+
+    Entries are rounded to half a step, |q_a·q_b − a·b| ≤ ½·2⁻³⁰·(‖a‖₁ + ‖b‖₁) with ‖·‖₁ ≤ √d, the product to another.
+    """
+    return (1.01 * math.sqrt(d) + 0.5) * 2.0**-SIMILARITY_BITS
+
+
 def error_bound(d: int) -> float:
     """How far a float32 inner product of unit rows of length d can be from the fixed-point one (about d·2⁻²⁴)."""
-    return 1.01 * (d + 2) * 2.0**-24 + 2.0**-SIMILARITY_BITS
+    return 1.01 * (d + 2) * 2.0**-24 + grid_error(d)
 
 
 def smallest_overlap(eps: float, one: int) -> int:

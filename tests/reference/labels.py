@@ -16,11 +16,16 @@ def unit(x):
     return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32).astype(np.float64)
 
 
+def products(x):
+    """(N, N) int64 inner products in steps of 2⁻³⁰, of unit rows in such steps: exact, half a step upwards."""
+    rows = np.rint(unit(x) * 2**30).astype(np.int64)
+    return (rows @ rows.T + 2**29) >> 30
+
+
 def ranking(x):
-    """(N, N): all rows from near to far, ties (within 1e-9) by index, the row itself first by identity."""
-    s = unit(x) @ unit(x).T
-    key = np.rint(s * 2**30)
-    np.fill_diagonal(key, np.inf)
+    """(N, N): all rows from near to far, ties by index, the row itself first by identity."""
+    key = products(x)
+    np.fill_diagonal(key, 2**40)
     return np.argsort(-key, axis=1, kind="stable")
 
 
@@ -30,8 +35,8 @@ def reciprocal(rank, i, k):
 
 def jaccard_distance(x, k1, k2):
     """(N, N) Jaccard distances after k-reciprocal encoding and local query expansion."""
-    x, rank = unit(x), ranking(x)
-    n = len(x)
+    s, rank = products(x) / 2**30, ranking(x)
+    n = len(s)
     k1 = min(k1, n)
     half = min(round(k1 / 2) + 1, k1)
     v = np.zeros((n, n))
@@ -43,7 +48,7 @@ def jaccard_distance(x, k1, k2):
             if len(set(halves[q]) & set(full[i])) > 2 / 3 * len(halves[q]):
                 expanded |= set(halves[q])
         members = sorted(expanded)
-        weights = np.exp(-(2 - 2 * x[members] @ x[i]))
+        weights = np.exp(-(2 - 2 * s[i, members]))
         v[i, members] = weights / weights.sum()
     v = np.stack([v[rank[i, : min(k2, k1)]].mean(0) for i in range(n)])
     m = np.stack([np.minimum(v[i], v).sum(1) for i in range(n)])

@@ -39,7 +39,7 @@ class CpuBackend:
         for row, col, overlap in join.join(*sparse, encoding.one, eps, memory_mb):
             m = overlap / encoding.one
             distance = np.maximum(0.0, 1 - m / (2 - m)).astype(np.float32)
-            yield Edges(torch.from_numpy(row), torch.from_numpy(col), torch.from_numpy(distance))
+            yield Edges(*map(torch.from_numpy, (row, col, distance, overlap)))
 
     def near(self, rows: torch.Tensor, radius: float, memory_mb: int) -> Iterator[Edges]:
         """Tiles of products, measured again in float64."""

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from airfast.labels.cpu.select import fixed_dot
+from airfast.labels.cpu.select import fix, fixed_dot
 from airfast.labels.cpu.threads import Each, runs, threads
 from airfast.labels.seam import SIMILARITY_BITS, half_set
 
@@ -66,6 +66,7 @@ def expand(first, last, unit, index, similarity, flags, half, scale, indptr, col
     seen = np.full(n, -1, np.int32)  # 2i: a member of R(i); 2i+1: added to it; less: of an earlier row
     members = np.empty(k1 * (half + 1), np.int32)
     close = np.empty(k1 * (half + 1), np.int64)
+    fixed = np.empty(unit.shape[1], np.int32)
     for i in range(first, last):
         count = 0
         for a in range(k1):
@@ -94,10 +95,11 @@ def expand(first, last, unit, index, similarity, flags, half, scale, indptr, col
             indptr[i + 1] = count
             continue
         total = 0.0
+        fix(unit[i], fixed)
         soft = np.empty(count, np.float64)
         for m in range(count):
             if m >= own:
-                close[m] = fixed_dot(unit[i], unit[members[m]])
+                close[m] = fixed_dot(fixed, unit[members[m]])
             soft[m] = np.exp(2.0 * (close[m] / ONE - 1.0))
             total += soft[m]
         for m in range(count):

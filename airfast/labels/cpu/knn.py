@@ -5,8 +5,8 @@ Tiles are played like a tournament: in each round every block of rows meets one 
 row, and a tile is read while it is still in the cache of the core that computed it.
 
 Exactness: the error of the products has a certain bound (products.py). A row keeps every candidate within twice
-that of its k-th best; these are compared again in float64, on a fixed-point grid, ties by index. A row whose candidates
-do not fit its buffer (many ties) is searched again in full.
+that of its k-th best; these are compared again in integers, on a fixed-point grid, ties by index. A row whose
+candidates do not fit its buffer (many ties) is searched again in full.
 """
 
 from collections.abc import Iterator

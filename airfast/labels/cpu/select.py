@@ -12,7 +12,7 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 
 from airfast.labels.seam import SIMILARITY_BITS
 
-ONE = float(1 << SIMILARITY_BITS)
+ONE = np.float32(1 << SIMILARITY_BITS)
 LOW = 0x7FFFFFFF
 STEP = 64  # entries compared at once, one bit each
 HALVINGS = 21  # of a bracket of 4: to 2e-6, less than any bound of error
@@ -20,12 +20,19 @@ ROOM = 32  # candidates between compactions; a buffer with less free room than t
 
 
 @njit(inline="always")
-def fixed_dot(a, b):
-    """Inner product in float64, rounded to the fixed-point grid: near-ties of float32 become ties or get resolved."""
-    total = 0.0
-    for c in range(a.shape[0]):
-        total += np.float64(a[c]) * np.float64(b[c])
-    return np.int64(np.floor(total * ONE + 0.5))
+def fix(row, fixed):
+    """A row in steps of the fixed-point grid."""
+    for c in range(row.shape[0]):
+        fixed[c] = np.int32(np.rint(row[c] * ONE))
+
+
+@njit(inline="always")
+def fixed_dot(fixed, row):
+    """Inner product on the grid, of a row that `fix` has put there and one that has yet to be: exact in any order."""
+    total = np.int64(0)
+    for c in range(row.shape[0]):
+        total += np.int64(fixed[c]) * np.int64(np.int32(np.rint(row[c] * ONE)))
+    return (total + (1 << (SIMILARITY_BITS - 1))) >> SIMILARITY_BITS
 
 
 @njit(nogil=True, cache=True)
@@ -129,14 +136,16 @@ def write_best(i, best, index, similarity):
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
 def settle(first, last, unit, k, slack, floor, count, kept, ids, index, similarity):
     """The answer for a run of rows by exact similarity of their candidates; rows given up are left open."""
+    fixed = np.empty(unit.shape[1], np.int32)
     for i in range(first, last):
         if count[i] > k:
             compact(i, k, slack, floor, count, kept, ids)
         if count[i] >= 0:
+            fix(unit[i], fixed)
             best = np.full(index.shape[1] - 1, np.iinfo(np.int64).min, np.int64)
             for a in range(count[i]):
                 j = np.int64(ids[i, a])
-                insert((fixed_dot(unit[i], unit[j]) << 32) | (LOW - j), best)
+                insert((fixed_dot(fixed, unit[j]) << 32) | (LOW - j), best)
             write_best(i, best, index[i], similarity[i])
 
 
@@ -145,8 +154,10 @@ def search_row(i, near, unit, k, slack, index, similarity):
     """As `settle`, for one row, among all columns, from their products."""
     near[i] = -np.inf
     least = bar(near, np.float32(-2), k, slack)
+    fixed = np.empty(unit.shape[1], np.int32)
+    fix(unit[i], fixed)
     best = np.full(index.shape[1] - 1, np.iinfo(np.int64).min, np.int64)
     for j in range(near.shape[0]):
         if near[j] >= least and j != i:
-            insert((fixed_dot(unit[i], unit[j]) << 32) | (LOW - j), best)
+            insert((fixed_dot(fixed, unit[j]) << 32) | (LOW - j), best)
     write_best(i, best, index[i], similarity[i])

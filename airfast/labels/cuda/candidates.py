@@ -14,7 +14,7 @@ import torch
 
 from airfast.labels.cuda import interop, kernels
 from airfast.labels.cuda.blocks import BLOCK_MB, by_rows
-from airfast.labels.seam import SIMILARITY_BITS, error_bound
+from airfast.labels.seam import error_bound, grid_error
 
 COLUMNS = 1 << 16  # of a tile of products
 FAISS_LARGEST_K = 2048
@@ -63,7 +63,7 @@ class Centre:
     def rounding(self) -> torch.Tensor:
         """(N,) float64: what c loses as float32 (2⁻²⁴ of it, beside a row of length 1), m·c_j as float32, the grid."""
         c = 2.0**-24 * (self.length + self.length.max())
-        return 1.01 * (c + 2.0**-24 * self.shift.abs().max()) + 2.0**-SIMILARITY_BITS
+        return 1.01 * (c + 2.0**-24 * self.shift.abs().max()) + grid_error(len(self.mean))
 
 
 def searches(source: str, unit: torch.Tensor, k: int, half: bool, memory_mb: int) -> Iterator[Search]:

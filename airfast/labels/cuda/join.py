@@ -37,6 +37,6 @@ def edges(encoding: Encoding, eps: float, memory_mb: int) -> Iterator[Edges]:
 
         row, col, overlap = reached(zeros, last - first, visit)
         m = overlap.double() / encoding.one
-        return Edges((row + first).int(), col, (1 - m / (2 - m)).clamp_min(0).float())
+        return Edges((row + first).int(), col, (1 - m / (2 - m)).clamp_min(0).float(), overlap)
 
     return by_rows(n, 4 * n + BESIDE, memory_mb, block)

@@ -11,33 +11,45 @@ from typing import Any
 import triton
 import triton.language as tl
 
+from airfast.labels.seam import SIMILARITY_BITS
+
 NOBODY = tl.constexpr(0x7FFFFFFF)  # above every index
+BITS = tl.constexpr(SIMILARITY_BITS)
+HALF = tl.constexpr(1 << (SIMILARITY_BITS - 1))
 
 
 def launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **constants: Any) -> None:
     """Run a kernel on a grid of programs, on the current device.
 
-    Products and sums stay apart: no bit depends on it (float32 products are exact in float64), but Triton warns at each
-    compilation that does not say so.
+    Products and sums stay apart: no bit depends on it (what is added up is exact), but Triton warns at each compilation
+    that does not say so.
     """
     kernel[grid](*arguments, **constants, enable_fp_fusion=False)
 
 
 @triton.jit(do_not_specialize=["pairs"])
 def fixed_dots(unit, left, right, out, pairs, d, one, PAIRS: tl.constexpr, COLUMNS: tl.constexpr):
-    """Inner products of pairs of rows in float64, on the fixed-point grid; twin of cpu/select.fixed_dot."""
+    """Inner products of pairs of rows on the fixed-point grid, exact; twin of cpu/select.fixed_dot. one: 2**bits."""
     pair = tl.program_id(0).to(tl.int64) * PAIRS + tl.arange(0, PAIRS)
     there = pair < pairs
     a = tl.load(left + pair, mask=there, other=0).to(tl.int64)
     b = tl.load(right + pair, mask=there, other=0).to(tl.int64)
-    total = tl.zeros((PAIRS,), tl.float64)
+    total = tl.zeros((PAIRS,), tl.int64)
     for start in range(0, d, COLUMNS):
         column = start + tl.arange(0, COLUMNS)
         inside = there[:, None] & (column < d)[None, :]
-        x = tl.load(unit + a[:, None] * d + column[None, :], mask=inside, other=0.0).to(tl.float64)
-        y = tl.load(unit + b[:, None] * d + column[None, :], mask=inside, other=0.0).to(tl.float64)
-        total += tl.sum(x * y, 1)
-    tl.store(out + pair, tl.floor(total * one + 0.5).to(tl.int32), mask=there)
+        x = fixed(tl.load(unit + a[:, None] * d + column[None, :], mask=inside, other=0.0) * one)
+        y = fixed(tl.load(unit + b[:, None] * d + column[None, :], mask=inside, other=0.0) * one)
+        total += tl.sum(x.to(tl.int64) * y.to(tl.int64), 1)
+    tl.store(out + pair, ((total + HALF) >> BITS).to(tl.int32), mask=there)
+
+
+@triton.jit
+def fixed(x):
+    """float32 to the nearest int32, ties to even: both differences are exact."""
+    low = tl.floor(x)
+    down, rest = low.to(tl.int32), x - low
+    return down + ((rest > 0.5) | ((rest == 0.5) & ((down & 1) == 1))).to(tl.int32)
 
 
 @triton.jit(do_not_specialize=["wanted", "n", "top", "begin"])

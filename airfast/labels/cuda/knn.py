@@ -2,7 +2,7 @@
 
 A search (candidates.py) hands out more candidates than are wanted, with similarities that are wrong by at most a
 known bound, and what no other row's similarity exceeds. One path for all of them then measures the candidates on the
-fixed-point grid, in float64, and orders them, ties by index. A row is certain when its k-th best beats what was not
+fixed-point grid, in integers, and orders them, ties by index. A row is certain when its k-th best beats what was not
 handed out by more than the bound: none of that can belong to the answer. Rows that are not certain are searched again,
 in float32 if that was in float16, in the end in full. So the answer is the same to the last index for every search, and
 that of the CPU backend.

@@ -1,0 +1,129 @@
+"""The Jaccard distances themselves, as a sparse graph: for other clusterings, and whatever else reads one."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+
+from airfast.errors import InputError
+from airfast.labels.choose import resolve
+from airfast.labels.engine import checked_memory
+from airfast.labels.features import as_matrix, unit_rows
+from airfast.labels.seam import Backend, Edges, Neighbours
+
+
+def jaccard_graph(
+    features: Any,
+    k1: int = 30,
+    k2: int = 6,
+    *,
+    radius: float = 0.6,
+    knn: str = "exact",
+    neighbours: Any = None,
+    backend: str | Backend = "auto",
+    memory_mb: int | None = None,
+) -> Any:
+    """The k-reciprocal Jaccard distances of N feature vectors, as far as they are at most ``radius``.
+
+    What DBSCAN, HDBSCAN and others take as ``metric="precomputed"``: symmetric, the diagonal and distances of 0 stored,
+    the entries of a row sorted by distance, then index; what is not there is farther than the radius.
+
+    Args:
+        features: (N, D) floating array or tensor; rows are brought to unit length.
+        k1, k2, knn, backend, memory_mb: as of :func:`airfast.generate_labels`.
+        radius: above 0 and below 1: everything is within a Jaccard distance of 1.
+        neighbours: a search made elsewhere, as FAISS and cuVS give it: (N, K) indices, K ≥ k1, nearest first, the row
+            itself among them or not, -1 where there was none to be found. Similarities are measured here, so that only
+            its recall is taken on trust.
+
+    Returns:
+        ``scipy.sparse.csr_array`` (N, N) float32 with int32 indices; of CUDA features a torch CSR tensor.
+
+    Raises:
+        InputError: unusable features, options or neighbours.
+    """
+    matrix = as_matrix(features, "features")
+    if not 0 < radius < 1:
+        raise InputError(f"radius: expected a value in (0, 1), found {radius}")
+    for name, value in (("k1", k1), ("k2", k2)):
+        if value < 1:
+            raise InputError(f"{name}: expected at least 1, found {value}")
+    device = resolve(backend, matrix.device)[0] if isinstance(backend, str) else backend
+    memory = checked_memory(memory_mb, device.device)
+    unit = unit_rows(matrix.to(device.device), "features")
+    n = len(unit)
+    k1 = min(k1, n)
+    near = device.knn(unit, k1, knn, memory) if neighbours is None else given_neighbours(neighbours, unit, k1)
+    encoding = device.encode(unit, near, k1, min(k2, k1), memory)
+    parts = list(device.edges(encoding, radius, memory))
+    graph = sorted_rows(parts, n, device.device)
+    if matrix.is_cuda:
+        return torch.sparse_csr_tensor(*graph, size=(n, n))
+    indptr, columns, distance = (each.cpu().numpy() for each in graph)
+    return csr_array((distance, columns, indptr), shape=(n, n))
+
+
+def sorted_rows(parts: list[Edges], n: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """indptr (N+1,) int32 or int64, columns (E,) alike, distances (E,) float32 of both directions and the diagonal."""
+    itself = torch.arange(n, device=device, dtype=torch.int32)
+    row = torch.cat([itself, *(each.row for each in parts), *(each.col for each in parts)])
+    column = torch.cat([itself, *(each.col for each in parts), *(each.row for each in parts)])
+    distance = torch.cat(
+        [torch.zeros(n, device=device), *(each.distance for each in parts), *(each.distance for each in parts)]
+    )
+    # The diagonal first: another row at distance 0 must not push a row from the head of its own list.
+    for key in (column, (distance + (row != column)), row):
+        order = torch.argsort(key, stable=True)
+        row, column, distance = row[order], column[order], distance[order]
+    indptr = torch.zeros(n + 1, dtype=torch.int64, device=device)
+    indptr[1:] = torch.bincount(row, minlength=n).cumsum(0)
+    kind = torch.int32 if len(column) < 2**31 else torch.int64
+    return indptr.to(kind), column.to(kind), distance
+
+
+def given_neighbours(neighbours: Any, unit: torch.Tensor, k1: int) -> Neighbours:
+    """Indices of a foreign search as the label stage reads them: itself first, then by similarity, ties by index.
+
+    Raises:
+        InputError: not (N, K ≥ k1) integers within 0..N−1, the same row twice, or fewer than k1 for some row.
+    """
+    index = torch.as_tensor(np.asarray(neighbours) if not isinstance(neighbours, torch.Tensor) else neighbours)
+    n = len(unit)
+    if index.ndim != 2 or len(index) != n or index.is_floating_point():
+        raise InputError(f"neighbours: expected ({n}, K) integers, found {tuple(index.shape)} {index.dtype}")
+    index = index.to(unit.device, torch.int64)
+    if int(index.max()) >= n or int(index.min()) < -1:
+        raise InputError(f"neighbours: expected rows 0 to {n - 1} (or -1 for none), found {int(index.max())}")
+    itself = torch.arange(n, device=unit.device)[:, None]
+    others = torch.where(index == itself, -1, index)
+    ranked = others.sort(dim=1).values
+    twice = ((ranked[:, 1:] == ranked[:, :-1]) & (ranked[:, 1:] >= 0)).any(dim=1).nonzero()
+    if len(twice):
+        raise InputError(f"neighbours: row {int(twice[0])} names a row twice")
+    there = (others >= 0).sum(dim=1)
+    if int(there.min()) < k1 - 1:
+        short = int(there.argmin())
+        raise InputError(
+            f"neighbours: row {short} has {int(there[short])}, fewer than the {k1 - 1} that k1={k1} asks for"
+        )
+    similarity = measured(unit, others)
+    similarity = torch.where(others < 0, -(2**40), similarity)
+    for key, falling in ((others, False), (similarity, True)):
+        order = torch.argsort(key, dim=1, stable=True, descending=falling)
+        others, similarity = others.gather(1, order), similarity.gather(1, order)
+    one = torch.full_like(itself, 1 << 30)
+    index = torch.cat([itself, others[:, : k1 - 1]], dim=1).int()
+    return Neighbours(index, torch.cat([one, similarity[:, : k1 - 1]], dim=1).int())
+
+
+def measured(unit: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """(N, K) int64 fixed-point similarities of rows to those named by ``index`` (negative: any), in blocks."""
+    out = torch.empty(index.shape, dtype=torch.int64, device=unit.device)
+    block = max(1, (1 << 24) // (index.shape[1] * unit.shape[1]))
+    for first in range(0, len(unit), block):
+        part = slice(first, first + block)
+        rows = (unit[part].double() * 2.0**30).round().long()
+        others = (unit[index[part].clamp(min=0)].double() * 2.0**30).round().long()
+        out[part] = ((rows[:, None] * others).sum(dim=2) + (1 << 29)) >> 30
+    return out
