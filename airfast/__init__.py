@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from airfast.errors import InputError
     from airfast.evaluate.report import evaluate
     from airfast.labels import LabelSet, generate_labels, load_features
+    from airfast.labels.estimator import JaccardDBSCAN
+    from airfast.labels.graph import jaccard_graph
     from airfast.runs.checkpoint import load_encoder
     from airfast.skeletons.layout import Layout, load_layout
     from airfast.training.pretrain import pretrain
@@ -27,12 +29,14 @@ __all__ = [
     "Config",
     "DeviceClips",
     "InputError",
+    "JaccardDBSCAN",
     "LabelSet",
     "Layout",
     "MotionSet",
     "__version__",
     "evaluate",
     "generate_labels",
+    "jaccard_graph",
     "load_config",
     "load_encoder",
     "load_features",
@@ -46,11 +50,13 @@ HOMES = {
     "Config": "config",
     "DeviceClips": "data.dataset",
     "InputError": "errors",
+    "JaccardDBSCAN": "labels.estimator",
     "LabelSet": "labels",
     "Layout": "skeletons.layout",
     "MotionSet": "data.motion",
     "evaluate": "evaluate.report",
     "generate_labels": "labels",
+    "jaccard_graph": "labels.graph",
     "load_config": "config",
     "load_encoder": "runs.checkpoint",
     "load_features": "labels",

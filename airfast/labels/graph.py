@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import connected_components
 
 from airfast.errors import InputError
 from airfast.labels.choose import resolve
@@ -21,6 +22,7 @@ def jaccard_graph(
     radius: float = 0.6,
     knn: str = "exact",
     neighbours: Any = None,
+    connect: bool = False,
     backend: str | Backend = "auto",
     memory_mb: int | None = None,
 ) -> Any:
@@ -36,6 +38,9 @@ def jaccard_graph(
         neighbours: a search made elsewhere, as FAISS and cuVS give it: (N, K) indices, K ≥ k1, nearest first, the row
             itself among them or not, -1 where there was none to be found. Similarities are measured here, so that only
             its recall is taken on trust.
+
+        connect: join the graph's components by an entry of distance 1 each, as scikit-learn's HDBSCAN asks for (which
+            also asks for ``min_samples`` entries in every row: a radius near 1).
 
     Returns:
         ``scipy.sparse.csr_array`` (N, N) float32 with int32 indices; of CUDA features a torch CSR tensor.
@@ -57,6 +62,7 @@ def jaccard_graph(
     near = device.knn(unit, k1, knn, memory) if neighbours is None else given_neighbours(neighbours, unit, k1)
     encoding = device.encode(unit, near, k1, min(k2, k1), memory)
     parts = list(device.edges(encoding, radius, memory))
+    parts += [bridges(parts, n)] if connect else []
     graph = sorted_rows(parts, n, device.device)
     if matrix.is_cuda:
         return torch.sparse_csr_tensor(*graph, size=(n, n))
@@ -72,14 +78,32 @@ def sorted_rows(parts: list[Edges], n: int, device: torch.device) -> tuple[torch
     distance = torch.cat(
         [torch.zeros(n, device=device), *(each.distance for each in parts), *(each.distance for each in parts)]
     )
+    entries: tuple[torch.Tensor, ...] = (row, column, distance)
+    entries = by_key(entries, entries[1])
     # The diagonal first: another row at distance 0 must not push a row from the head of its own list.
-    for key in (column, (distance + (row != column)), row):
-        order = torch.argsort(key, stable=True)
-        row, column, distance = row[order], column[order], distance[order]
+    entries = by_key(entries, torch.where(entries[0] == entries[1], -1.0, entries[2]))
+    row, column, distance = by_key(entries, entries[0])
     indptr = torch.zeros(n + 1, dtype=torch.int64, device=device)
     indptr[1:] = torch.bincount(row, minlength=n).cumsum(0)
     kind = torch.int32 if len(column) < 2**31 else torch.int64
     return indptr.to(kind), column.to(kind), distance
+
+
+def bridges(parts: list[Edges], n: int) -> Edges:
+    """Pairs of distance 1 from row 0 to the first row of every other component."""
+    row, col = (torch.cat([getattr(each, end).cpu() for each in parts]).numpy() for end in ("row", "col"))
+    _, component = connected_components(
+        coo_array((np.ones(len(row), np.int8), (row, col)), shape=(n, n)), directed=False
+    )
+    first = torch.from_numpy(np.unique(component, return_index=True)[1])
+    others = first[first > 0].to(parts[0].row)
+    return Edges(torch.zeros_like(others), others, torch.ones(len(others), device=others.device))
+
+
+def by_key(entries: tuple[torch.Tensor, ...], key: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Entries in the order of a key; equal keys stay as they were."""
+    order = torch.argsort(key, stable=True)
+    return tuple(each[order] for each in entries)
 
 
 def given_neighbours(neighbours: Any, unit: torch.Tensor, k1: int) -> Neighbours:
@@ -108,10 +132,10 @@ def given_neighbours(neighbours: Any, unit: torch.Tensor, k1: int) -> Neighbours
             f"neighbours: row {short} has {int(there[short])}, fewer than the {k1 - 1} that k1={k1} asks for"
         )
     similarity = measured(unit, others)
-    similarity = torch.where(others < 0, -(2**40), similarity)
-    for key, falling in ((others, False), (similarity, True)):
-        order = torch.argsort(key, dim=1, stable=True, descending=falling)
-        others, similarity = others.gather(1, order), similarity.gather(1, order)
+    similarity = torch.where(others < 0, -(2**31), similarity)
+    # By similarity, and by index where that is equal, as one key: similarity above, negated index below.
+    order = torch.argsort((similarity << 32) - others, dim=1, descending=True)
+    others, similarity = others.gather(1, order), similarity.gather(1, order)
     one = torch.full_like(itself, 1 << 30)
     index = torch.cat([itself, others[:, : k1 - 1]], dim=1).int()
     return Neighbours(index, torch.cat([one, similarity[:, : k1 - 1]], dim=1).int())
