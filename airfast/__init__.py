@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airfast.labels import LabelSet, generate_labels, load_features
     from airfast.labels.estimator import JaccardDBSCAN
     from airfast.labels.graph import jaccard_graph
+    from airfast.labels.stability import stability
     from airfast.runs.checkpoint import load_encoder
     from airfast.skeletons.layout import Layout, load_layout
     from airfast.training.pretrain import pretrain
@@ -43,6 +44,7 @@ __all__ = [
     "load_layout",
     "prepare",
     "pretrain",
+    "stability",
     "synthetic_walkers",
 ]
 
@@ -63,6 +65,7 @@ HOMES = {
     "load_layout": "skeletons.layout",
     "prepare": "data.prepare",
     "pretrain": "training.pretrain",
+    "stability": "labels.stability",
     "synthetic_walkers": "data.synthetic",
 }
 

@@ -31,12 +31,22 @@ def clusters(run: Run, out: Out = None) -> None:
 
 @plot_app.command()
 def eps(
-    runs: Annotated[list[Path], typer.Argument(help="A run folder, or several that differ in air.cluster.eps.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="A run, several that differ in air.cluster.eps, or a file of features.")
+    ],
     out: Out = None,
     data: Data = None,
     device: Device = "auto",
 ) -> None:
     """Label quality over eps 0.4 to 0.8 on final features; of several runs, accuracy too (Fig. 5)."""
+    if len(runs) == 1 and runs[0].is_file():
+        from airfast.plots.stability import plot_stability
+
+        path, found = plot_stability(runs[0], out, device)
+        typer.echo(found.table.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
+        typer.echo(f"suggested: eps {found.suggested:g}; {found.reason}")
+        say(path)
+        return
     from airfast.plots.eps import plot_eps
 
     say(plot_eps(runs, out, data, device))

@@ -17,6 +17,7 @@ from airfast.plots.embeddings import draw_embeddings, drawn_clips, in_the_plane
 from airfast.plots.eps import Accuracy, accuracy_by_eps, draw_eps, label_quality_by_eps, plot_eps
 from airfast.plots.relevance import plot_relevance, scored_run
 from airfast.plots.run_features import PRE_TRAINED, UNTRAINED, read_features
+from airfast.plots.stability import draw_stability, plot_stability
 from airfast.runs.folder import read_evaluation, read_metrics
 from airfast.training.pretrain import pretrain
 from tests.conftest import TINY
@@ -144,3 +145,14 @@ def test_the_check_of_overlaps_finds_them():
     pairs, outside = overlapping(figure)
     assert pairs == [("here", "and here")]
     assert outside == ["far outside"]
+
+
+def test_eps_of_any_features(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(4, 8))[rng.integers(0, 4, 60)] + 0.3 * rng.normal(size=(60, 8))
+    np.save(tmp_path / "mine.npy", rows.astype(np.float32))
+    path, found = plot_stability(tmp_path / "mine.npy")
+    assert path == tmp_path / "mine-eps.png"
+    with Image.open(path) as picture:
+        assert picture.size[0] > 1000
+    assert overlapping(draw_stability(found)) == ([], [])
