@@ -17,6 +17,8 @@ def test_interval_is_students():
     values = [0.41, 0.55, 0.47, 0.52]
     low, high = stats.t.interval(0.95, df=3, loc=np.mean(values), scale=stats.sem(values))
     assert half_width(values) == pytest.approx((high - low) / 2)
+    low, high = stats.t.interval(0.95, df=1, loc=np.mean(values[:2]), scale=stats.sem(values[:2]))
+    assert half_width(values[:2]) == pytest.approx((high - low) / 2)
     assert half_width(values[:1]) is None
 
 

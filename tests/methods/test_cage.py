@@ -196,6 +196,17 @@ def test_after_a_step_keys_follow_and_are_queued(begun):
     assert queue.owners[:32].tolist() == [*range(16), *range(16)]
 
 
+def test_steps_are_sgd_with_momentum_and_decay(begun):
+    state, clips = begun(*GE_CLR, "train.weight_decay=0.1")
+    step, weight = TrainingStep(state, clips), state.method.heads["cartesian"][2].weight
+    expected, speed = weight.detach().clone(), 0
+    for _ in range(3):
+        step(BATCH)
+        speed = 0.9 * speed + weight.grad + 0.1 * expected  # no Nesterov
+        expected = expected - 0.1 * speed
+        torch.testing.assert_close(weight.detach(), expected)
+
+
 @pytest.mark.parametrize("overrides", [GE_CLR, (), ("cage.bank=hybrid", "cage.cross=both", "contrast.mask_own=true")])
 def test_nothing_of_a_step_is_read_by_the_host(begun, overrides):
     state, clips = begun(*overrides)
