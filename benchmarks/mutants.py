@@ -241,7 +241,6 @@ def noticed(fault: Fault) -> bool:
             "-x",
             "-p",
             "no:cacheprovider",
-            *WHOLE,
             *TESTS[room_of(fault.file)],
         ]
         threads = {"OMP_NUM_THREADS": "1", "PYTHONPATH": place, "PYTHONDONTWRITEBYTECODE": "1"}
