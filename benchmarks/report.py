@@ -78,6 +78,8 @@ SECTIONS = {
     "The label stage": labels,
     "Quality": quality,
     "On a GPU": gpu,
+    "What a run costs": lambda: page("resources"),
+    "Faults that the tests notice": lambda: page("mutants"),
 }
 
 

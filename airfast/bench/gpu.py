@@ -66,14 +66,14 @@ FULL = Scale(
     windows=((8_260, False), (8_260, True), (30_000, True), (100_000, False)),
 )
 DRY = Scale(
-    sizes=((20, 8),),
-    field=20,
-    copies=16,
+    sizes=((12, 8),),
+    field=12,
+    copies=12,
     clips=24,
     epoch=("split.kind=none", "model.hidden=16", "model.projection=16", "inputs.frames=16", "air.cluster.k1=8"),
     preset="demo",
     repeats=0,
-    windows=((20, False), (20, True)),
+    windows=((12, False), (12, True)),
 )
 
 

@@ -31,8 +31,8 @@ def test_the_whole_bench_runs_dry(tmp_path, monkeypatch):
     assert all(record["different_labels"] == record["different_core"] == 0 for record in report["parity"])
     assert {record["way"] for record in report["stage"]} == {"exact kNN alone, float32", "label stage", "the field's"}
     assert [(r["kind"], r["n"], r["d"]) for r in report["real"] if r["way"] == "the field's"] == [
-        ("real", 20, 64),
-        ("real", 20, 192),  # X, LA and HA side by side
+        ("real", 12, 64),
+        ("real", 12, 192),  # X, LA and HA side by side
     ]
     assert all(record.get("same_labels", True) for record in report["stage"] + report["real"])
     assert all(record["faults"] for record in report["copies"])  # nothing was recorded, which proves nothing

@@ -23,11 +23,11 @@ from airfast.labels.cuda import kernels
 from airfast.labels.cuda.backend import CudaBackend
 
 SMALL = {  # an interpreted program takes milliseconds: a few dozen rows
-    "clustered": lambda: clustered(33, 12, 3, 0.4, 0),
-    "weak": lambda: clustered(30, 24, 10, 3.0, 1),
-    "duplicates": lambda: duplicates(30, 5, 2),
-    "all the same": lambda: np.ones((34, 5), np.float32),
-    "ties": lambda: lattice(32, 3),
+    "clustered": lambda: clustered(21, 12, 3, 0.4, 0),
+    "weak": lambda: clustered(18, 24, 6, 3.0, 1),
+    "duplicates": lambda: duplicates(20, 5, 2),
+    "all the same": lambda: np.ones((18, 5), np.float32),
+    "ties": lambda: lattice(20, 3),
     "two points": FEATURES["two points"],
     "one point": FEATURES["one point"],
     "fewer than k1": FEATURES["fewer than k1"],
@@ -41,7 +41,7 @@ def on_cuda(monkeypatch):
 
 
 @pytest.mark.usefixtures("on_cuda")
-@pytest.mark.parametrize(("k1", "k2"), [(30, 6), (7, 3), (1, 1)])
+@pytest.mark.parametrize(("k1", "k2"), [(12, 4), (7, 3), (1, 1)])
 @pytest.mark.parametrize("name", SMALL)
 def test_labels_equal_the_equations(name, k1, k2):
     x = SMALL[name]()

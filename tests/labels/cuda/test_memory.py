@@ -11,7 +11,7 @@ from airfast.labels.cuda import jaccard, join, knn, near
 from airfast.labels.cuda.backend import CudaBackend
 from airfast.labels.cuda.blocks import by_rows
 
-X = clustered(40, 12, 3, 0.4, 0)
+X = clustered(24, 12, 3, 0.4, 0)
 OPTIONS = {"k1": 8, "k2": 3, "agreement_k": 4}
 
 
