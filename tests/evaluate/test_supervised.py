@@ -17,7 +17,7 @@ from airfast.models.classifier import Classifier
 from airfast.runs.checkpoint import STATE, read
 from airfast.runs.folder import read_split
 from airfast.training.pretrain import choose_split, pretrain
-from airfast.training.supervised import MODEL, load_classifier, predict
+from airfast.training.supervised import MODEL, begin, load_classifier, predict, train_epoch
 
 SHORT = ("inputs.frames=8", "model.hidden=16", "train.batch_size=16", "train.checkpoint_every=3", "split.kind=random")
 
@@ -65,6 +65,20 @@ def test_it_learns_the_synthetic_walkers(walkers, tmp_path, method, overrides):
     assert last.mean("balanced_accuracy") > common.mean("balanced_accuracy") + 0.1  # a fifth: of five classes
 
 
+def test_steps_are_sgd_with_nesterov_momentum_and_decay(walkers):
+    settings = config("agcn", "train.batch_size=60", "train.weight_decay=0.1", "train.lr=0.05")
+    clips = DeviceClips.from_motion(walkers, settings.inputs, "cpu")
+    state = begin(settings, walkers.layout, 5, clips)
+    weight, speed = state.model.streams[0].network.classify.weight, 0
+    expected = weight.detach().clone()
+    for epoch in range(3):  # a step an epoch
+        train_epoch(state, clips, torch.from_numpy(walkers.labels), epoch)
+        slope = weight.grad + 0.1 * expected
+        speed = 0.9 * speed + slope
+        expected = expected - 0.05 * (slope + 0.9 * speed)
+        torch.testing.assert_close(weight.detach(), expected)
+
+
 def test_the_split_is_that_of_pre_training(finished, walkers):
     run, _ = finished
     _, test = choose_split(walkers, config("air"))
@@ -92,6 +106,7 @@ def test_resumed_run_equals_the_uninterrupted_one(finished, walkers, tmp_path):
     settings = config("st-gcn", "train.epochs=6")
     with pytest.raises(Interrupted):
         train_supervised(walkers, settings, tmp_path, "cpu", report=stop_after_four)
+    assert read(tmp_path / STATE)[1]["epoch"] == 3
     found = train_supervised(walkers, settings, tmp_path, "cpu")
     assert lines(tmp_path) == lines(finished[0])
     assert found.rows == finished[1].rows

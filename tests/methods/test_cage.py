@@ -170,6 +170,10 @@ def test_the_terms_of_cage(begun, bank):
         torch.testing.assert_close(named[system], expected)
     guided = info_nce(of["spherical"][0], of["cartesian"][1], rows["spherical"], 0.07)
     torch.testing.assert_close(named["cross"], guided)
+    method.settings = method.settings.model_copy(update={"cross": "both"})
+    there = info_nce(of["cartesian"][0], of["spherical"][1], rows["spherical"], 0.07)
+    back = info_nce(of["spherical"][0], of["cartesian"][1], rows["cartesian"], 0.07)
+    torch.testing.assert_close(method.losses(views, BATCH)["cross"], there + back)
 
 
 def test_the_cartesian_network_learns_nothing_from_guiding(begun):
