@@ -43,8 +43,8 @@ def pretrain(
 ) -> Path:
     """Pre-train an encoder on the clips of a set and leave a run folder behind.
 
-    The folder holds ``config.yaml``, ``split.json``, ``metrics.jsonl`` (a line an epoch), ``labels/`` (a Parquet file
-    an epoch), ``encoder.safetensors`` and ``state.safetensors``.
+    The folder holds ``config.yaml``, ``split.json``, ``metrics.jsonl`` (a line an epoch), of AIR ``labels/`` (a Parquet
+    file an epoch), ``encoder.safetensors`` and ``state.safetensors``.
 
     Args:
         data: a prepared folder, a set in memory, or None for the embedded synthetic walkers. Class labels are never
