@@ -36,13 +36,18 @@ def prepare(
     subject_column: str = "subject",
     group_column: str = "content",
     unit: Annotated[
-        str | None, typer.Option(help="m, cm or mm, where the files are in another than the layout's.")
+        str | None, typer.Option(help="m, cm, mm, inch or ft, where the files are in another than the layout's.")
     ] = None,
+    scale: Annotated[float, typer.Option(help="Times the positions, beside the unit.")] = 1.0,
+    up: Annotated[str, typer.Option(help="Axis of the files that points up: y, z, x, -y, -z or -x.")] = "y",
     fps: Annotated[float | None, typer.Option(help="Frames a second, where the files do not say or are wrong.")] = None,
+    fill_gaps: Annotated[int, typer.Option(help="Frames that a joint may be missing for, filled linearly.")] = 0,
+    trim_empty: Annotated[bool, typer.Option("--trim-empty", help="Cut off ends without a body.")] = False,
     on_bad_file: Annotated[str, typer.Option(help="stop at the first bad file, or skip it")] = "stop",
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse a set in which anything is odd.")] = False,
 ) -> None:
     """Read motion files, check them, and write one prepared set."""
-    from airfast.cli.console import console, counting, show_skipped
+    from airfast.cli.console import console, counting, show_findings, show_skipped
     from airfast.data import prepare as room
 
     if on_bad_file not in ("stop", "skip"):
@@ -60,8 +65,14 @@ def prepare(
             group_column,
             on_bad_file,  # type: ignore[arg-type]
             progress,
+            scale=scale,
+            up=up,
+            fill_gaps=fill_gaps,
+            trim_empty=trim_empty,
+            strict=strict,
         )
     show_skipped(report.skipped)
+    show_findings(report.motion.info["findings"])
     console.print(f"{len(report.motion)} clips written to {out}; look at them with: airfast data describe {out}")
 
 

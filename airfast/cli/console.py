@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 console = Console()
@@ -25,6 +26,14 @@ def show_skipped(skipped: Sequence[tuple[str, str]]) -> None:
         console.print(f"[yellow]skipped[/] {name}: {reason}", highlight=False, soft_wrap=True)
 
 
+def show_findings(held: Sequence[dict[str, Any]]) -> None:
+    """A line for each kind of thing that is odd about clips."""
+    from airfast.data.gate import summary
+
+    for line in summary(list(held)):
+        console.print(f"[yellow]odd:[/] {escape(line)}", highlight=False, soft_wrap=True)
+
+
 def show_facts(facts: dict[str, str]) -> None:
     """Names and values, aligned."""
     width = max(map(len, facts))
@@ -41,7 +50,7 @@ def show_set(facts: dict[str, Any]) -> None:
         lines[name.replace("_", " ")] = short(value)
     show_facts(lines)
     for warning in facts["warnings"]:
-        console.print(f"[yellow]warning:[/] {warning}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True)
 
 
 def short(value: Any) -> str:

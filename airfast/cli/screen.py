@@ -208,6 +208,10 @@ def announce(config: Config, run: Path, device: str, data: Path | None) -> None:
     console.print(f"{what}, {config.train.epochs} epochs on {place.type}, into {run}", highlight=False)
     if config.method == "air":
         console.print(f"labels: {label_backend(config, place)}", highlight=False)
+    odd = open_motion(data).info.get("findings", []) if data else []
+    if odd:
+        clips = len({each["clip"] for each in odd})
+        console.print(f"odd: {len(odd)} findings in {clips} clips; see airfast data describe {data}", highlight=False)
     if config.inputs.joints == "canonical":
         lacking = canonical(open_motion(data)).info.get("lacking", [])
         filled = f"; {', '.join(lacking)} are lacking: placed between or on their neighbours" if lacking else ""

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from airfast.data.gate import summary
 from airfast.data.motion import MotionSet
 from airfast.data.splits import clip_key, leaks, split
 
@@ -50,8 +51,10 @@ def body_heights(motion: MotionSet) -> NDArray[np.float32]:
 
 
 def warnings(motion: MotionSet, heights: NDArray[np.float32]) -> list[str]:
-    """Lines about heights, short clips, copies, missing classes and leaks; empty if nothing is odd."""
-    return [*_odd_heights(motion, heights), *_odd_clips(motion), *_odd_labels(motion), *_leaks(motion)]
+    """Lines about what preparing has found (or heights), short clips, copies, missing classes and leaks."""
+    held = motion.info.get("findings")
+    odd = _odd_heights(motion, heights) if held is None else summary(held)
+    return [*odd, *_odd_clips(motion), *_odd_labels(motion), *_leaks(motion)]
 
 
 def _odd_heights(motion: MotionSet, heights: NDArray[np.float32]) -> list[str]:

@@ -9,10 +9,11 @@ from typing import Any, Literal
 import numpy as np
 
 from airfast._version import __version__
+from airfast.data.gate import Finding, findings, kept, summary
 from airfast.data.motion import MotionSet, check_target, file_sha256, is_prepared
 from airfast.data.readers.arrays import notes_path, read_arrays
 from airfast.data.readers.bvh import read_bvh
-from airfast.data.readers.clip import SourceClip, to_layout
+from airfast.data.readers.clip import UP, Mending, SourceClip, to_layout
 from airfast.data.readers.labels import Columns, LabelRow, match_rows, read_labels
 from airfast.errors import InputError
 from airfast.skeletons.layout import METRES, Layout, load_layout
@@ -27,10 +28,11 @@ RATES = (0.01, 1e5)
 
 @dataclass(frozen=True)
 class PrepareReport:
-    """What `prepare` made: the set, and each (file or clip, reason) that was skipped."""
+    """What `prepare` made: the set, each (file or clip, reason) that was skipped, and what is odd about the clips."""
 
     motion: MotionSet
     skipped: list[tuple[str, str]]
+    findings: list[Finding]
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,19 @@ def prepare(
     group_column: str = "content",
     on_bad_file: Literal["stop", "skip"] = "stop",
     progress: Callable[[int, int], None] | None = None,
+    *,
+    scale: float = 1.0,
+    up: str = "y",
+    fill_gaps: int = 0,
+    trim_empty: bool = False,
+    strict: bool = False,
 ) -> PrepareReport:
     """Read motion files, check them, and write one prepared set (see MotionSet).
 
     Files are taken in the order of their path below `source`; a clip is called by that path. Frames are kept as they
-    are: nothing is resampled, centred or filtered. Classes are the labels that occur, sorted; an empty label is
-    unlabelled, and without a label file every clip is.
+    are, but for what is asked for: nothing is resampled, centred or filtered. Every clip passes the same checks
+    (airfast/data/gate.py), whatever it came from; what they find is returned and kept in the set. Classes are the
+    labels that occur, sorted; an empty label is unlabelled, and without a label file every clip is.
 
     Args:
         source: a folder, searched through and through (prepared sets and hidden files in it are passed over), or one
@@ -69,34 +78,49 @@ def prepare(
         out: folder of the prepared set; replaced if it is one already.
         labels: CSV with `file`, the label column and optionally subject, group and `split` (see read_labels).
         fps: frames a second; wins over what the files say.
-        unit: "m", "cm" or "mm"; wins over what the files and the layout say.
+        unit: "m", "cm", "mm", "inch" or "ft"; wins over what the files and the layout say.
         label_column: column of the label.
         subject_column: column of the person.
         group_column: column of what is done.
         on_bad_file: "stop" at the first fault, or "skip" the clip and list it. Skipping also covers a clip without a
             row and a row without a clip; a faulty label file always stops.
         progress: called with (files read, files in all) after each file.
+        scale: times the positions, beside the unit.
+        up: the axis of the files that points up: y, z, x, or one of them with a minus.
+        fill_gaps: frames that a joint may be missing (NaN) for, filled linearly.
+        trim_empty: cut off frames without a body at either end of a clip.
+        strict: let anything odd be an error.
 
     Raises:
         InputError: nothing to read, a faulty file (with line or frame), labels that do not match, an unknown layout or
-            unit, or an output that cannot be written. Nothing is written then.
+            unit, an output that cannot be written, or, if strict, anything odd. Nothing is written then.
     """
     check_target(out)
     if unit is not None and unit not in METRES:
         raise InputError(f"unit {unit!r} is not one of {', '.join(METRES)}")
+    if up not in UP:
+        raise InputError(f"up {up!r} is not one of {', '.join(UP)}")
+    if not 0 < scale < 1e6 or fill_gaps < 0:
+        raise InputError(f"scale: expected above 0, fill-gaps: 0 or more; found {scale:g} and {fill_gaps}")
     if fps is not None:
         check_rate(fps, "fps: expected")
     paths = _motion_files(source)
     rows = None if labels is None else read_labels(labels, Columns(label_column, subject_column, group_column))
-    reader = _Reader(source, _Rules(layout, fps, unit))
+    reader = _Reader(source, _Rules(layout, fps, unit), Mending(scale, up, fill_gaps, trim_empty))
     clips, skipped = _read_all(reader, paths, on_bad_file == "skip", progress)
     if labels is not None and rows is not None:
         clips = _labelled(clips, rows, labels, skipped, on_bad_file == "skip")
     if not clips:
         raise InputError(f"{source}: no clip is left, {len(skipped)} were skipped; the first: {': '.join(skipped[0])}")
     motion = _assemble(clips, reader, source, [*paths, *([labels] if labels else [])])
+    found = findings(motion, min(reader.units))
+    if strict and found:
+        raise InputError(
+            f"{source}: {len(found)} findings, which --strict refuses; the first: {summary(kept(found))[0]}"
+        )
+    motion.info["findings"] = kept(found)
     motion.save(out)
-    return PrepareReport(motion, skipped)
+    return PrepareReport(motion, skipped, found)
 
 
 def check_rate(rate: object, expected: str) -> None:
@@ -118,9 +142,9 @@ class _Rules:
 class _Reader:
     """Reads files of one source; remembers the layout and the units it met."""
 
-    def __init__(self, source: Path, rules: _Rules) -> None:
+    def __init__(self, source: Path, rules: _Rules, mending: Mending) -> None:
         self.base = source if source.is_dir() else source.parent
-        self.rules = rules
+        self.rules, self.mending = rules, mending
         self.layout: Layout | None = None if rules.layout is None else load_layout(rules.layout)
         self.units: set[str] = set()
 
@@ -139,7 +163,7 @@ class _Reader:
         rate = self.rules.fps if self.rules.fps is not None else clip.fps
         check_rate(rate, f"{where}: expected the frame rate (fps) as")
         self.units.add(unit)
-        return _Clip(clip.name, to_layout(clip, layout, unit, where), float(rate))  # type: ignore[arg-type]  # checked
+        return _Clip(clip.name, to_layout(clip, layout, unit, where, self.mending), float(rate))  # type: ignore[arg-type]  # checked
 
     def _layout(self, clip: SourceClip, where: str) -> Layout:
         if self.layout is None:

@@ -30,7 +30,7 @@ from typing import Any
 
 from airfast.errors import InputError
 
-METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
+METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254, "ft": 0.3048}
 """Metres in one unit of length."""
 
 

@@ -135,7 +135,7 @@ def test_sources_that_hold_nothing(tmp_path, source, layout):
 
 def test_options_that_are_wrong(tmp_path, source, layout):
     assert "unknown layout 'bandi': did you mean 'bandai'?" in bad(tmp_path, source, "bandi")
-    assert "unit 'inch' is not one of m, cm, mm" in bad(tmp_path, source, layout, unit="inch")
+    assert "unit 'yard' is not one of m, cm, mm, inch, ft" in bad(tmp_path, source, layout, unit="yard")
     assert "fps: expected a positive number, found 0" in bad(tmp_path, source, layout, fps=0)
     assert "readme.txt: expected a folder to write to" in bad(tmp_path, source, layout, out=source / "readme.txt")
     assert "b.bvh: expected a layout, named by the user" in bad(tmp_path, source, None)

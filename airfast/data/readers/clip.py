@@ -32,12 +32,41 @@ class SourceClip:
     layout: str | None = None
 
 
+UP = {
+    "y": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "-y": ((1, 0, 0), (0, -1, 0), (0, 0, -1)),
+    "z": ((1, 0, 0), (0, 0, 1), (0, -1, 0)),
+    "-z": ((1, 0, 0), (0, 0, -1), (0, 1, 0)),
+    "x": ((0, -1, 0), (1, 0, 0), (0, 0, 1)),
+    "-x": ((0, 1, 0), (-1, 0, 0), (0, 0, 1)),
+}
+"""Rotations, for column vectors, that turn the axis of that name upwards, to +y; none of them mirrors."""
+
 FARTHEST = 1e4
 """Metres from the origin; beyond it float32 cannot tell millimetres apart, and nobody was recorded there."""
 
 
-def to_layout(clip: SourceClip, layout: Layout, unit: str, where: str) -> NDArray[np.float32]:
-    """The joints of the layout, in its order, in metres: (T, J, 3) float32.
+@dataclass(frozen=True)
+class Mending:
+    """What the user has asked to be mended.
+
+    Attributes:
+        scale: times the positions, beside the unit.
+        up: the axis of the files that points up, a key of UP.
+        fill_gaps: frames that a joint may be missing (NaN) for and is put on the line between where it was seen.
+        trim_empty: whether frames without a body are cut off at either end.
+    """
+
+    scale: float = 1.0
+    up: str = "y"
+    fill_gaps: int = 0
+    trim_empty: bool = False
+
+
+def to_layout(
+    clip: SourceClip, layout: Layout, unit: str, where: str, mending: Mending | None = None
+) -> NDArray[np.float32]:
+    """The joints of the layout, in its order, in metres, y up: (T, J, 3) float32.
 
     Joints the layout drops, and End Sites it does not name, are left out.
 
@@ -47,20 +76,50 @@ def to_layout(clip: SourceClip, layout: Layout, unit: str, where: str) -> NDArra
     """
     if len(clip.positions) < 2:
         raise InputError(f"{where}: expected at least 2 frames, found {len(clip.positions)}")
+    mending = mending or Mending()
     chosen = clip.positions[:, _source_index(clip, layout, where)].astype(np.float64)  # (T, J, 3)
+    chosen = filled(chosen, mending.fill_gaps)
     bad = np.argwhere(~np.isfinite(chosen))
     if len(bad):
         frame, joint, _ = bad[0]
+        gap = "" if not np.isnan(chosen[frame, joint]).all() else "; --fill-gaps N puts gaps of N frames on a line"
         place = f"frame {frame} (from 0), joint {layout.joints[joint]}"
-        raise InputError(f"{where}: {place}: expected a finite position, found {chosen[frame, joint]}")
+        raise InputError(f"{where}: {place}: expected a finite position, found {chosen[frame, joint]}{gap}")
+    metres = METRES[unit] * mending.scale
     with np.errstate(over="ignore"):
-        far = np.argwhere(np.abs(chosen) * METRES[unit] > FARTHEST)
+        far = np.argwhere(np.abs(chosen) * metres > FARTHEST)
     if len(far):
         frame, joint, axis = far[0]
         place = f"frame {frame} (from 0), joint {layout.joints[joint]}"
         found = f"{chosen[frame, joint, axis]:g} {unit}"
         raise InputError(f"{where}: {place}: expected at most {FARTHEST:g} m from the origin, found {found}")
-    return (chosen * METRES[unit]).astype(np.float32)
+    turned = (chosen * metres) @ np.array(UP[mending.up], dtype=np.float64).T
+    return (trimmed(turned, where) if mending.trim_empty else turned).astype(np.float32)
+
+
+def filled(positions: NDArray[np.float64], most: int) -> NDArray[np.float64]:
+    """Positions with gaps (NaN) of at most so many frames on the line between the frames before and after."""
+    lost: NDArray[np.bool_] = np.asarray(np.isnan(positions).any(axis=2))  # (T, J)
+    if not most or not lost.any():
+        return positions
+    out = positions.copy()
+    for joint in np.flatnonzero(lost.any(axis=0)):
+        here: NDArray[np.int64] = np.concatenate([[0], lost[:, joint], [0]]).astype(np.int64)
+        edges = np.flatnonzero(np.diff(here))
+        for first, end in edges.reshape(-1, 2).tolist():
+            if end - first <= most and first > 0 and end < len(out):
+                before, after = positions[first - 1, joint], positions[end, joint]
+                share = (np.arange(first, end) - (first - 1)) / (end - first + 1)
+                out[first:end, joint] = before + share[:, None] * (after - before)
+    return out
+
+
+def trimmed(positions: NDArray[np.float64], where: str) -> NDArray[np.float64]:
+    """Without the frames at either end that have all joints at one point; raises InputError where that leaves < 2."""
+    there = np.flatnonzero(np.ptp(positions, axis=1).max(axis=1) > 0)
+    if len(there) < 2:
+        raise InputError(f"{where}: --trim-empty leaves {len(there)} frames with a body, expected at least 2")
+    return positions[there[0] : there[-1] + 1]
 
 
 def _source_index(clip: SourceClip, layout: Layout, where: str) -> list[int]:
