@@ -29,6 +29,12 @@ def test_seeds_are_put_together():
     assert both.recall()[:2] == [0.75, 1.0]
 
 
+def test_a_class_of_one_test_clip_has_a_recall():
+    alone = Row("x", "linear", (score(np.array([0, 0, 1]), np.array([0, 1, 1]), 3),))
+    assert alone.recall()[:2] == [0.5, 1.0]
+    assert np.isnan(alone.recall()[2])
+
+
 def test_the_file_is_json_to_everybody(tmp_path):
     save_table(tmp_path / "t.json", {"set": "x"}, [row([0, 0, 1, 1])])
     found = json.loads((tmp_path / "t.json").read_text(), parse_constant=pytest.fail)  # no NaN

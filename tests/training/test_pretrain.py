@@ -252,6 +252,14 @@ def test_labels_come_from_the_named_features_and_views(walkers, tiny):
     # k1, k2 and k are those of TINY: 8, max(3, 8/5) and 5
 
 
+def test_more_neighbours_than_clips_are_all_of_them(tiny):
+    rows = torch.randn(12, 6, generator=torch.Generator().manual_seed(0))
+    features = {"x": rows, "la": rows.flip(0), "ha": rows.flip(1)}
+    found = amdl.cluster(tiny("air.alr.k=500").air, features)
+    assert (found.agreement == 1).all()  # both lists hold everybody else
+    assert (amdl.cluster(tiny("air.alr.k=10").air, features).agreement < 1).any()
+
+
 def test_centring_takes_away_what_is_shared_by_a_subject():
     shared, own = torch.randn(3, 4) * 10, torch.randn(9, 4)
     nuisance = torch.tensor([0, 0, 1, 1, 1, 0, 1, 1, 2])
