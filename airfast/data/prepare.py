@@ -113,7 +113,7 @@ def prepare(
     if not clips:
         raise InputError(f"{source}: no clip is left, {len(skipped)} were skipped; the first: {': '.join(skipped[0])}")
     motion = _assemble(clips, reader, source, [*paths, *([labels] if labels else [])])
-    found = findings(motion, min(reader.units))
+    found = [each for each in reader.notes if each.clip in motion.names] + findings(motion, min(reader.units))
     if strict and found:
         raise InputError(
             f"{source}: {len(found)} findings, which --strict refuses; the first: {summary(kept(found))[0]}"
@@ -147,6 +147,7 @@ class _Reader:
         self.rules, self.mending = rules, mending
         self.layout: Layout | None = None if rules.layout is None else load_layout(rules.layout)
         self.units: set[str] = set()
+        self.notes: list[Finding] = []
 
     def name(self, path: Path) -> str:
         return path.relative_to(self.base).as_posix()
@@ -163,6 +164,7 @@ class _Reader:
         rate = self.rules.fps if self.rules.fps is not None else clip.fps
         check_rate(rate, f"{where}: expected the frame rate (fps) as")
         self.units.add(unit)
+        self.notes += [Finding("in the file", clip.name, None, note, "") for note in clip.notes]
         return _Clip(clip.name, to_layout(clip, layout, unit, where, self.mending), float(rate))  # type: ignore[arg-type]  # checked
 
     def _layout(self, clip: SourceClip, where: str) -> Layout:
@@ -181,7 +183,7 @@ def _source_clips(path: Path, name: str) -> list[SourceClip]:
     if path.suffix.lower() != ".bvh":
         return read_arrays(path, name)
     bvh = read_bvh(path)
-    return [SourceClip(name, bvh.positions, bvh.names, bvh.fps)]
+    return [SourceClip(name, bvh.positions, bvh.names, bvh.fps, notes=bvh.notes)]
 
 
 def _motion_files(source: Path) -> list[Path]:

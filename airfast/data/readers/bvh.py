@@ -3,8 +3,9 @@
 What this reader holds to:
 - channels are read per joint, in the order the file gives them; rotations are applied in that order, R = R1·R2·R3;
 - a position channel *replaces* that coordinate of the joint's OFFSET: its value is the joint's translation;
-- CRLF, tabs, blank lines and joint names with blanks are accepted;
-- anything that does not add up is an error with its line.
+- CRLF, tabs, blank lines, joint names with blanks, keywords in any case, named ends, rows over several lines, UTF-16,
+  cp1252, and control characters after the last row are accepted;
+- one row more or fewer than `Frames:` says is noted; anything else that does not add up is an error with its line.
 """
 
 import re
@@ -30,12 +31,14 @@ class Bvh:
         parents: index of each node's parent, -1 for the root.
         positions: (T, nodes, 3) float64, global positions in the file's unit.
         fps: frames a second; a Frame Time within 0.02 % of a whole rate is taken as that rate (0.0333333 s is 30).
+        notes: what did not quite add up, a line each.
     """
 
     names: tuple[str, ...]
     parents: tuple[int, ...]
     positions: NDArray[np.float64]
     fps: float
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,22 +55,23 @@ def read_bvh(path: Path) -> Bvh:
     """Read a BVH file and compute the global position of every node.
 
     Raises:
-        InputError: the file is not BVH, ends early, `Frames:` disagrees with the rows, or a number is missing, too many
-            or not finite. The message names file and line.
+        InputError: the file is not BVH, ends early, `Frames:` disagrees with the rows by more than one, or a number is
+            missing, too many or not finite. The message names file and line.
     """
     lines = _read_lines(path)
-    nodes, rate, values = parse(lines, path)
+    nodes, rate, values, notes = parse(lines, path)
     return Bvh(
         names=tuple(node.name for node in nodes),
         parents=tuple(node.parent for node in nodes),
         positions=forward_kinematics(nodes, values),
         fps=rate,
+        notes=notes,
     )
 
 
-def parse(lines: Sequence[str], path: Path) -> tuple[list[Node], float, NDArray[np.float64]]:
-    """Parse the lines of a BVH file: its nodes, its frame rate and its (T, channels) float64 values."""
-    motion = next((i for i, line in enumerate(lines) if line.strip() == "MOTION"), None)
+def parse(lines: Sequence[str], path: Path) -> tuple[list[Node], float, NDArray[np.float64], tuple[str, ...]]:
+    """Parse the lines of a BVH file: its nodes, its frame rate, its (T, channels) float64 values, and notes."""
+    motion = next((i for i, line in enumerate(lines) if line.strip().upper() == "MOTION"), None)
     if motion is None:
         raise InputError(f"{path}:{len(lines)}: expected a MOTION section, found the end of the file")
     nodes = _Hierarchy(lines[:motion], path).nodes()
@@ -77,11 +81,25 @@ def parse(lines: Sequence[str], path: Path) -> tuple[list[Node], float, NDArray[
     )
     rate = _rate(seconds, f"{path}:{seconds_line}")
     rows = [(number, line) for number, line in enumerate(lines[seconds_line:], seconds_line + 1) if line.strip()]
-    if len(rows) != int(frames):
+    width = sum(len(node.channels) for node in nodes)
+    rows = _unwrapped(rows, width, int(frames))
+    if abs(len(rows) - int(frames)) > 1:
         raise InputError(f"{path}:{frames_line}: 'Frames: {frames}' but {len(rows)} rows of motion follow")
     if not rows:
         raise InputError(f"{path}:{frames_line}: the clip has no frames")
-    return nodes, rate, _values(rows, sum(len(node.channels) for node in nodes), path)
+    notes = () if len(rows) == int(frames) else (f"'Frames: {frames}', and {len(rows)} rows of motion follow",)
+    return nodes, rate, _values(rows, width, path), notes
+
+
+def _unwrapped(rows: list[tuple[int, str]], width: int, frames: int) -> list[tuple[int, str]]:
+    """Rows that an exporter has broken over several lines, put together again; others as they are."""
+    if len(rows) <= frames + 1:
+        return rows
+    words = [(number, word) for number, line in rows for word in line.split()]
+    if len(words) != frames * width:
+        return rows
+    parts = (words[at : at + width] for at in range(0, len(words), width))
+    return [(part[0][0], " ".join(word for _, word in part)) for part in parts]
 
 
 def forward_kinematics(nodes: Sequence[Node], values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -143,6 +161,10 @@ class _Hierarchy:
         self.node(-1, 1)
         if self.at < len(self.words):
             word, line = self.words[self.at]
+            if word.upper() == "ROOT":
+                second = next((name for name, _ in self.words[self.at + 1 :]), "")
+                both = f"{self.found[0].name!r} and {second!r}"
+                raise InputError(f"{self.path}:{line}: expected one body, found two roots, {both}")
             raise InputError(f"{self.path}:{line}: expected MOTION after the root joint, found {word!r}")
         return self.found
 
@@ -159,9 +181,9 @@ class _Hierarchy:
         self.found.append(Node(name, parent, offset, self.channels()))
         while True:
             word, line = self.next("JOINT, End Site or }")
-            if word == "JOINT":
+            if word.upper() == "JOINT":
                 self.node(index, depth + 1)
-            elif word == "End":
+            elif word.upper() == "END":
                 self.end_site(index)
             elif word == "}":
                 return
@@ -169,8 +191,8 @@ class _Hierarchy:
                 raise InputError(f"{self.path}:{line}: expected JOINT, End Site or }}, found {word!r}")
 
     def end_site(self, parent: int) -> None:
-        for word in ("Site", "{", "OFFSET"):
-            self.expect(word)
+        self.name()  # Site, or a name of its own: it is called by its joint all the same
+        self.expect("OFFSET")
         offset = (self.number(), self.number(), self.number())
         self.expect("}")
         ends = sum(node.parent == parent and not node.channels for node in self.found)
@@ -214,7 +236,7 @@ class _Hierarchy:
 
     def expect(self, wanted: str) -> None:
         word, line = self.next(wanted)
-        if word != wanted:
+        if word.upper() != wanted:
             raise InputError(f"{self.path}:{line}: expected {wanted}, found {word!r}")
 
     def next(self, wanted: str) -> tuple[str, int]:
@@ -227,25 +249,39 @@ class _Hierarchy:
 
 def _read_lines(path: Path) -> list[str]:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        raw = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a BVH file: not text (byte {error.start})") from error
-    lines = text.splitlines()
+    lines = _text(raw, path).splitlines()
     first = next((i for i, line in enumerate(lines) if line.strip()), None)
     if first is None:
         raise InputError(f"{path}: not a BVH file: it is empty")
-    if lines[first].split()[0] != "HIERARCHY":
+    if lines[first].split()[0].upper() != "HIERARCHY":
         raise InputError(f"{path}:{first + 1}: not a BVH file: expected HIERARCHY, found {lines[first].strip()[:40]!r}")
     return lines
+
+
+def _text(raw: bytes, path: Path) -> str:
+    """The text of a file in UTF-8, in UTF-16 if it begins with that mark, else in cp1252; InputError if it is none."""
+    wide = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
+    places = []
+    for encoding in ("utf-16",) if wide else ("utf-8-sig", "cp1252"):
+        try:
+            text = raw.decode(encoding).rstrip("\x00\x1a\x04")
+        except UnicodeDecodeError as error:
+            places.append(error.start)
+        else:
+            if "\x00" not in text:
+                return text
+            places.append(raw.index(b"\x00"))
+    raise InputError(f"{path}: not a BVH file: not text (byte {places[0]})")
 
 
 def _field(lines: Sequence[str], start: int, pattern: str, wanted: str, path: Path) -> tuple[str, int]:
     """The value of the next line that is not blank, and that line's number (from 1)."""
     index = next((i for i in range(start, len(lines)) if lines[i].strip()), len(lines))
     found = lines[index].strip() if index < len(lines) else "the end of the file"
-    match = re.fullmatch(pattern, found)
+    match = re.fullmatch(pattern, found, re.IGNORECASE)
     if match is None:
         raise InputError(f"{path}:{min(index + 1, len(lines))}: expected {wanted}, found {found[:40]!r}")
     return match[1], index + 1

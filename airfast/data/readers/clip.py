@@ -22,6 +22,7 @@ class SourceClip:
         fps: frames a second, None if the file does not say.
         unit: "m", "cm" or "mm", None if the file does not say.
         layout: layout the file names, None if it names none.
+        notes: what did not quite add up in the file, a line each.
     """
 
     name: str
@@ -30,6 +31,7 @@ class SourceClip:
     fps: float | None = None
     unit: str | None = None
     layout: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 UP = {

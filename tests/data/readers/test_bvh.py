@@ -28,7 +28,8 @@ def test_nodes_and_rate(write):
 def test_kinematics_agree_with_the_slow_reference(write):
     rows = np.random.default_rng(0).uniform(-180, 180, (7, CHANNELS)).round(4)
     path = write(bvh(rows.tolist()))
-    nodes, _, values = parse(path.read_text().splitlines(), path)
+    nodes, _, values, notes = parse(path.read_text().splitlines(), path)
+    assert notes == ()
     np.testing.assert_array_equal(values, rows)
     np.testing.assert_allclose(forward_kinematics(nodes, values), reference.positions(nodes, values), atol=1e-9)
 
@@ -58,6 +59,42 @@ def test_line_ends_tabs_blank_lines_and_spaced_names(write):
     np.testing.assert_array_equal(clip.positions, plain.positions)
 
 
+FOUND = {
+    "lower case": bvh()
+    .replace("HIERARCHY", "Hierarchy")
+    .replace("ROOT", "Root")
+    .replace("JOINT", "joint")
+    .replace("End Site", "end site")
+    .replace("MOTION", "Motion")
+    .replace("Frame Time", "frame time")
+    .replace("OFFSET", "Offset"),
+    "named ends": bvh().replace("End Site", "End Site_of_it here"),
+    "wrapped rows": "\n".join(
+        line if i < FIRST_ROW - 1 else line.replace(" ", "\n", 3) for i, line in enumerate(bvh().splitlines())
+    ),
+    "control characters": bvh() + "\x1a\x00\x00",
+    "UTF-16": bvh().encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_files_as_they_are_found(write, name):
+    plain, clip = read_bvh(write(bvh())), read_bvh(write(FOUND[name]))
+    assert (clip.names, clip.parents, clip.fps, clip.notes) == (plain.names, plain.parents, plain.fps, ())
+    np.testing.assert_array_equal(clip.positions, plain.positions)
+
+
+def test_names_in_cp1252(write):
+    assert read_bvh(write(bvh().replace("JOINT arm", "JOINT Fuß").encode("cp1252"))).names[1] == "Fuß"
+
+
+@pytest.mark.parametrize("frames", [2, 4])
+def test_one_row_more_or_fewer_is_noted(write, frames):
+    clip = read_bvh(write(bvh(frames=frames)))
+    assert len(clip.positions) == 3
+    assert clip.notes == (f"'Frames: {frames}', and 3 rows of motion follow",)
+
+
 @pytest.mark.parametrize(("seconds", "fps"), [("0.0333333", 30), ("0.008", 125), ("0.0083333", 120), ("0.04", 25)])
 def test_rates(write, seconds, fps):
     assert read_bvh(write(bvh(seconds=seconds))).fps == fps
@@ -76,7 +113,7 @@ def rows(change):
 BAD = {
     "empty": ("", "not a BVH file: it is empty"),
     "text": ("hello\nworld\n", ":1: not a BVH file: expected HIERARCHY, found 'hello'"),
-    "binary": (b"\x89PNG\xff\x00", r"not a BVH file: not text \(byte 0\)"),
+    "binary": (b"\x89PNG\xff\x00\x01", r"not a BVH file: not text \(byte 0\)"),
     "no motion": (HEADER.replace("MOTION\n", ""), ":29: expected a MOTION section"),
     "cut in the hierarchy": (
         HEADER.replace("}\nMOTION", "MOTION"),
@@ -89,7 +126,10 @@ BAD = {
         + "MOTION\n",
         "expected joints at most 200 deep, found 'j199'",
     ),
-    "second root": (bvh(header=HEADER.replace("}\nMOTION", "}\nROOT b\nMOTION")), ":30: expected MOTION"),
+    "second root": (
+        bvh(header=HEADER.replace("}\nMOTION", "}\nROOT b\nMOTION")),
+        ":30: expected one body, found two roots, 'base' and 'b'",
+    ),
     "bad offset": (bvh(header=HEADER.replace("OFFSET 0 1 0", "OFFSET 0 one 0")), ":8: expected a number, found 'one'"),
     "nan offset": (bvh(header=HEADER.replace("OFFSET 0 1 0", "OFFSET 0 nan 0")), ":8: expected a number, found 'nan'"),
     "bad channel": (bvh(header=HEADER.replace("3 Yrot", "3 Wrot")), ":9: expected one of Xposition.*found 'Wrotation'"),
@@ -99,8 +139,8 @@ BAD = {
     "no frames field": (bvh().replace("Frames:", "Rows:"), ":31: expected 'Frames: <number>', found 'Rows: 3'"),
     "no time": (bvh().replace("Frame Time", "Time"), ":32: expected 'Frame Time: <seconds>'"),
     "zero time": (bvh(seconds="0.0"), ":32: expected a positive Frame Time"),
-    "fewer rows": (bvh(frames=4), ":31: 'Frames: 4' but 3 rows of motion follow"),
-    "more rows": (bvh(frames=2), ":31: 'Frames: 2' but 3 rows of motion follow"),
+    "fewer rows": (bvh(frames=5), ":31: 'Frames: 5' but 3 rows of motion follow"),
+    "more rows": (bvh(frames=1), ":31: 'Frames: 1' but 3 rows of motion follow"),
     "no rows": (bvh([]), ":31: the clip has no frames"),
     "nan": (
         rows(lambda r: r[1].__setitem__(4, np.nan)),
