@@ -68,6 +68,19 @@ def findings(motion: MotionSet, unit: str = "m") -> list[Finding]:
     return found
 
 
+def class_names(motion: MotionSet) -> list[Finding]:
+    """Classes that differ in nothing but case, blanks or marks between words: one class, most likely."""
+    spelt: dict[str, list[str]] = {}
+    for name in motion.classes:
+        spelt.setdefault("".join(each for each in name.casefold() if each.isalnum()), []).append(name)
+    found = []
+    for first, *others in spelt.values():
+        for name in others:
+            clip = motion.names[int((motion.labels == motion.classes.index(name)).argmax())]
+            found.append(Finding("class names", clip, None, f"labelled {name!r}, where others are {first!r}", ""))
+    return found
+
+
 Odd = Iterator[tuple[str, tuple[int, int] | None, str, str]]
 
 

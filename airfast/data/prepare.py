@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from airfast._version import __version__
-from airfast.data.gate import Finding, findings, kept, summary
+from airfast.data.gate import Finding, class_names, findings, kept, summary
 from airfast.data.motion import MotionSet, check_target, file_sha256, is_prepared
 from airfast.data.readers.arrays import notes_path, read_arrays
 from airfast.data.readers.bvh import read_bvh
@@ -113,7 +113,8 @@ def prepare(
     if not clips:
         raise InputError(f"{source}: no clip is left, {len(skipped)} were skipped; the first: {': '.join(skipped[0])}")
     motion = _assemble(clips, reader, source, [*paths, *([labels] if labels else [])])
-    found = [each for each in reader.notes if each.clip in motion.names] + findings(motion, min(reader.units))
+    found = [each for each in reader.notes if each.clip in motion.names]
+    found += [*findings(motion, min(reader.units)), *class_names(motion)]
     if strict and found:
         raise InputError(
             f"{source}: {len(found)} findings, which --strict refuses; the first: {summary(kept(found))[0]}"

@@ -92,7 +92,9 @@ def _whole(
     keys: Sequence[str], kind: str, motion: MotionSet, fraction: float, rng: np.random.Generator
 ) -> NDArray[np.bool_]:
     if "" in keys:
-        raise InputError(f"split {kind}: the {kind} of clip {motion.names[keys.index('')]!r} is unknown")
+        raise InputError(
+            f"split {kind}: the {kind} of clip {motion.names[keys.index('')]!r} is unknown; -o split.kind=random"
+        )
     sizes = Counter(keys)
     if len(sizes) < 2:
         raise InputError(f"split {kind}: expected at least 2 {kind}s, found {len(sizes)}: {', '.join(sizes)}")

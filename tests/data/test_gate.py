@@ -159,6 +159,17 @@ def test_findings_are_kept_shown_and_may_be_refused(bodies, folder, tmp_path):
     assert not (tmp_path / "no").exists()
 
 
+def test_classes_that_differ_in_case_alone(bodies, folder, tmp_path):
+    place = folder([bodies.clip(i) for i in range(3)])
+    (tmp_path / "l.csv").write_text("file,label\n0,Happy\n1, happy \n2,sad\n")
+    (found,) = prepare(place, "canonical", tmp_path / "set", tmp_path / "l.csv", fps=30, unit="m").findings
+    assert (found.kind, found.clip, found.seen) == (
+        "class names",
+        "1.npy",
+        "labelled 'happy', where others are 'Happy'",
+    )
+
+
 def test_mending_is_what_was_asked_for(bodies, folder, tmp_path):
     clip = bodies.clip(0).astype(np.float64)
     turned = np.concatenate([np.zeros((3, 24, 3)), (clip / 0.0254)[:, :, [0, 2, 1]] * [1, -1, 1], np.zeros((4, 24, 3))])

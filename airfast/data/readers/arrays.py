@@ -73,15 +73,17 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
             loaded = np.load(file, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
                 return {"positions": loaded}
-            return {key: loaded[key] for key in ("positions", "lengths", "names", "fps", "joints") if key in loaded}
+            known = {key: loaded[key] for key in ("positions", "lengths", "names", "fps", "joints") if key in loaded}
+            there = ", ".join(loaded.files) or "nothing"
     except Exception as error:  # a damaged file ends in whatever NumPy, zipfile or tokenize happen to raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: cannot be read as {path.suffix}: {reason}") from error
+    if "positions" not in known:
+        raise InputError(f"{path}: expected an array 'positions', found {there}")
+    return known
 
 
 def _positions(arrays: dict[str, NDArray[Any]], path: Path) -> NDArray[Any]:
-    if "positions" not in arrays:
-        raise InputError(f"{path}: expected an array 'positions', found none")
     positions = arrays["positions"]
     ranks = (3,) if "lengths" in arrays else (3, 4)
     if positions.ndim not in ranks or positions.shape[-1] != 3 or positions.dtype.kind not in "iuf":

@@ -1,11 +1,12 @@
-"""The labels of clips: a CSV with one row a clip."""
+"""The labels of clips: a CSV with one row a clip, its fields parted by commas, semicolons or tabs."""
 
 import csv
+import io
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from posixpath import basename, splitext
+from posixpath import splitext
 
 from airfast.errors import InputError
 
@@ -35,18 +36,18 @@ def read_labels(path: Path, columns: Columns) -> list[LabelRow]:
     """Read a label file: `file`, the label column, and if present those of subject, group and `split`.
 
     Subject and group columns may be absent under their default names (`group` then stands in for `content`); a column
-    that was asked for by another name must be there.
+    that was asked for by another name must be there. The file is UTF-8, with a mark or without, or else cp1252.
 
     Raises:
         InputError: the file cannot be read, a column is missing, or a row has too few or too many fields.
     """
+    text = _text(path)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            header = [" ".join(name.split()) for name in next(reader, [])]
-            subject, group = _checked(columns, header, path)
-            numbered = [(reader.line_num, fields) for fields in reader if fields]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+        header = [" ".join(name.split()) for name in next(reader, [])]
+        subject, group = _checked(columns, header, path)
+        numbered = [(reader.line_num, fields) for fields in reader if fields]
+    except csv.Error as error:
         raise InputError(f"{path}: cannot be read as CSV: {error}") from error
     rows = []
     for line, fields in numbered:
@@ -67,7 +68,7 @@ def match_rows(
     """Which row speaks of which clip.
 
     A row names a clip by its path relative to the source folder, or by the file name alone where that is unique, with
-    or without the ending.
+    or without the ending. Folders that all rows begin with may stand before (an absolute path, say), or be missing.
 
     Returns:
         The row of each clip that has one, and the rows that match no clip.
@@ -77,8 +78,11 @@ def match_rows(
     """
     exact, loose = set(names), defaultdict(set)
     for name in names:
-        for key in (splitext(name)[0], basename(name), splitext(basename(name))[0]):
-            loose[key].add(name)
+        parts = name.split("/")
+        for tail in ("/".join(parts[at:]) for at in range(len(parts))):
+            loose[tail].add(name)
+            loose[splitext(tail)[0]].add(name)
+    shared = _shared_folders([row.file for row in rows])
     found: dict[str, LabelRow] = {}
     unmatched: list[LabelRow] = []
     seen: dict[str, int] = {}
@@ -86,7 +90,9 @@ def match_rows(
         if row.file in seen:
             raise InputError(f"{path}:{row.line}: {row.file!r} has a row already, on line {seen[row.file]}")
         seen[row.file] = row.line
-        clips = {row.file} if row.file in exact else loose.get(row.file, set())
+        tries = [row.file, *("/".join(row.file.split("/")[at:]) for at in range(1, shared + 1))]
+        hit = next((each for each in tries if each in exact or each in loose), "")
+        clips = {hit} if hit in exact else loose.get(hit, set())
         if not clips:
             unmatched.append(row)
             continue
@@ -99,6 +105,37 @@ def match_rows(
             raise InputError(f"{path}:{row.line}: clip {clip!r} has a row already, on line {found[clip].line}")
         found[clip] = row
     return found, unmatched
+
+
+def _shared_folders(files: Sequence[str]) -> int:
+    """How many folders every one of these paths begins with; dropping others could take one clip for another."""
+    if not files:
+        return 0
+    parts = [file.split("/")[:-1] for file in files]
+    return next(
+        (at for at, folders in enumerate(zip(*parts, strict=False)) if len(set(folders)) > 1), min(map(len, parts))
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read as CSV: {error}") from error
+    for encoding in ("utf-8-sig", "cp1252"):
+        try:
+            text = raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" not in text:
+            return text
+    raise InputError(f"{path}: cannot be read as CSV: not text")
+
+
+def _delimiter(text: str) -> str:
+    """What parts the fields: whichever of comma, semicolon and tab finds a column `file` in the first line."""
+    head = text.lstrip().split("\n", 1)[0]
+    return next((mark for mark in ",;\t" if "file" in [name.strip(' \r"') for name in head.split(mark)]), ",")
 
 
 def _checked(columns: Columns, header: Sequence[str], path: Path) -> tuple[str, str]:

@@ -58,7 +58,7 @@ def test_the_json_wins_over_the_npz(tmp_path):
         ({"array": CLIP[..., :2]}, r"found \(4, 2, 2\) float32"),
         ({"array": CLIP.astype(str)}, r"found \(4, 2, 3\) <U"),
         ({"array": np.array([None, {}])}, r"clip\.npy: cannot be read as \.npy"),
-        ({"poses": CLIP}, r"clip\.npz: expected an array 'positions', found none"),
+        ({"poses": CLIP, "trans": CLIP}, r"clip\.npz: expected an array 'positions', found poses, trans"),
         ({"positions": CLIP, "lengths": [3, 2]}, "expected whole lengths that sum to 4 frames, found 5"),
         ({"positions": CLIP, "lengths": [5, -1]}, "expected whole lengths"),
         ({"positions": CLIP, "lengths": [3, 1], "names": ["a"]}, r"expected 2 names \(one a clip\), found 1"),

@@ -23,6 +23,29 @@ def test_rows_and_their_lines(write):
     assert (second.line, second.file, second.label, second.subject) == (4, "b/c.bvh", "", "")
 
 
+@pytest.mark.parametrize("mark", [";", "\t", ","])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+def test_other_marks_between_fields_and_other_encodings(tmp_path, mark, encoding):
+    path = tmp_path / "labels.csv"
+    path.write_bytes(f"label{mark}file\r\nmüde{mark}a.bvh\r\n".encode(encoding))
+    (row,) = read_labels(path, Columns())
+    assert (row.file, row.label, row.line) == ("a.bvh", "müde", 2)
+
+
+@pytest.mark.parametrize("before", ["/home/me/data/", "C:\\data\\", "raw/", ""])
+def test_folders_that_all_rows_begin_with_may_stand_before_or_be_missing(write, before):
+    found, unmatched = match(write, ["s1/a.bvh", "s2/a.bvh"], f"{before}s1/a.bvh", f"{before}s2/a.bvh")
+    assert {name: row.line for name, row in found.items()} == {"s1/a.bvh": 2, "s2/a.bvh": 3}
+    found, _ = match(write, ["take/s1/a.bvh", "take/s2/a.bvh"], f"{before}s1/a", f"{before}s2/a")
+    assert list(found) == ["take/s1/a.bvh", "take/s2/a.bvh"]
+    assert unmatched == []
+
+
+def test_a_folder_that_is_another_is_not_dropped(write):
+    found, unmatched = match(write, ["s1/a.bvh"], "s1/a.bvh", "s2/a.bvh")
+    assert (list(found), [row.file for row in unmatched]) == (["s1/a.bvh"], ["s2/a.bvh"])
+
+
 def test_other_columns(write):
     path = write("file,mood,who,group,take\na,sad,p1,g,t\n")
     assert read_labels(path, Columns("mood", "who", "take"))[0].group == "t"
