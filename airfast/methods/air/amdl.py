@@ -34,9 +34,8 @@ def known_nuisance(motion: MotionSet, kind: str, device: torch.device) -> Tensor
         return None
     known = motion.groups if kind == "group" else motion.subjects
     if "" in known:
-        raise InputError(
-            f"air.nuisance={kind}: the {kind} of clip {motion.names[known.index('')]} is not known; -o air.nuisance=none"
-        )
+        clip = motion.names[known.index("")]
+        raise InputError(f"air.nuisance={kind}: the {kind} of clip {clip} is not known; -o air.nuisance=none")
     return codes(known, device)
 
 
