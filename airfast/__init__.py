@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from airfast.data.motion import MotionSet
     from airfast.data.prepare import prepare
     from airfast.data.synthetic import synthetic_walkers
+    from airfast.deploy.embed import Embedder
     from airfast.errors import InputError
     from airfast.evaluate.report import evaluate
     from airfast.labels import LabelSet, generate_labels, load_features
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Config",
     "DeviceClips",
+    "Embedder",
     "InputError",
     "JaccardDBSCAN",
     "LabelSet",
@@ -51,6 +53,7 @@ __all__ = [
 HOMES = {
     "Config": "config",
     "DeviceClips": "data.dataset",
+    "Embedder": "deploy.embed",
     "InputError": "errors",
     "JaccardDBSCAN": "labels.estimator",
     "LabelSet": "labels",

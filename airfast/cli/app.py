@@ -318,6 +318,26 @@ def bench(
 
 
 @app.command()
+def embed(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    clips: Annotated[Path, typer.Argument(help="A prepared set, a folder of motion files, or one of them.")],
+    out: Annotated[Path, typer.Option(help="File to write: .parquet, .npz or .npy.")] = Path("features.parquet"),
+    layout: Annotated[str | None, typer.Option(help="Of the files; the run's own if not given.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames a second, where the files do not say.")] = None,
+    unit: Annotated[str | None, typer.Option(help="m, cm, mm, inch or ft, where it is not the layout's.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Write the features of any clips by a run's encoder, for airfast label or any classifier."""
+    from airfast.cli.console import console, show_findings
+    from airfast.deploy.embed import Embedder
+    from airfast.deploy.embed import embed as write
+
+    motion, features = write(Embedder(run, device, layout, fps, unit), clips, out)
+    show_findings(motion.info.get("findings", []))
+    console.print(f"{len(features)} clips, {features.shape[1]} features each, written to {out}", highlight=False)
+
+
+@app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     out: Annotated[Path, typer.Option(help="File to write; it ends in .pt2.")] = Path("encoder.pt2"),

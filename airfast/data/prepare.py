@@ -96,31 +96,55 @@ def prepare(
             unit, an output that cannot be written, or, if strict, anything odd. Nothing is written then.
     """
     check_target(out)
+    columns = Columns(label_column, subject_column, group_column)
+    mending = Mending(scale, up, fill_gaps, trim_empty)
+    report = read_clips(source, layout, labels, fps, unit, columns, on_bad_file == "skip", progress, mending)
+    if strict and report.findings:
+        first = summary(kept(report.findings))[0]
+        count = len(report.findings)
+        raise InputError(f"{source}: {count} findings, which --strict refuses; the first: {first}")
+    report.motion.save(out)
+    return report
+
+
+def read_clips(
+    source: Path,
+    layout: str | Layout | None,
+    labels: Path | None = None,
+    fps: float | None = None,
+    unit: str | None = None,
+    columns: Columns | None = None,
+    skip: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    mending: Mending | None = None,
+) -> PrepareReport:
+    """As :func:`prepare`, but nothing is written: the set is in memory.
+
+    Raises:
+        InputError: as there.
+    """
+    columns, mending = columns or Columns(), mending or Mending()
     if unit is not None and unit not in METRES:
         raise InputError(f"unit {unit!r} is not one of {', '.join(METRES)}")
-    if up not in UP:
-        raise InputError(f"up {up!r} is not one of {', '.join(UP)}")
-    if not 0 < scale < 1e6 or fill_gaps < 0:
-        raise InputError(f"scale: expected above 0, fill-gaps: 0 or more; found {scale:g} and {fill_gaps}")
+    if mending.up not in UP:
+        raise InputError(f"up {mending.up!r} is not one of {', '.join(UP)}")
+    if not 0 < mending.scale < 1e6 or mending.fill_gaps < 0:
+        found_said = f"{mending.scale:g} and {mending.fill_gaps}"
+        raise InputError(f"scale: expected above 0, fill-gaps: 0 or more; found {found_said}")
     if fps is not None:
         check_rate(fps, "fps: expected")
     paths = _motion_files(source)
-    rows = None if labels is None else read_labels(labels, Columns(label_column, subject_column, group_column))
-    reader = _Reader(source, _Rules(layout, fps, unit), Mending(scale, up, fill_gaps, trim_empty))
-    clips, skipped = _read_all(reader, paths, on_bad_file == "skip", progress)
+    rows = None if labels is None else read_labels(labels, columns)
+    reader = _Reader(source, _Rules(layout, fps, unit), mending)
+    clips, skipped = _read_all(reader, paths, skip, progress)
     if labels is not None and rows is not None:
-        clips = _labelled(clips, rows, labels, skipped, on_bad_file == "skip")
+        clips = _labelled(clips, rows, labels, skipped, skip)
     if not clips:
         raise InputError(f"{source}: no clip is left, {len(skipped)} were skipped; the first: {': '.join(skipped[0])}")
     motion = _assemble(clips, reader, source, [*paths, *([labels] if labels else [])])
     found = [each for each in reader.notes if each.clip in motion.names]
     found += [*findings(motion, min(reader.units)), *class_names(motion)]
-    if strict and found:
-        raise InputError(
-            f"{source}: {len(found)} findings, which --strict refuses; the first: {summary(kept(found))[0]}"
-        )
     motion.info["findings"] = kept(found)
-    motion.save(out)
     return PrepareReport(motion, skipped, found)
 
 
@@ -135,7 +159,7 @@ def check_rate(rate: object, expected: str) -> None:
 class _Rules:
     """What the user said of the source, None where the files are to say it."""
 
-    layout: str | None
+    layout: str | Layout | None
     fps: float | None
     unit: str | None
 
@@ -146,7 +170,7 @@ class _Reader:
     def __init__(self, source: Path, rules: _Rules, mending: Mending) -> None:
         self.base = source if source.is_dir() else source.parent
         self.rules, self.mending = rules, mending
-        self.layout: Layout | None = None if rules.layout is None else load_layout(rules.layout)
+        self.layout = load_layout(rules.layout) if isinstance(rules.layout, str) else rules.layout
         self.units: set[str] = set()
         self.notes: list[Finding] = []
 

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from airfast.data.dataset import FEATURE_BATCH, DeviceClips
 from airfast.data.motion import MotionSet
+from airfast.deploy.embed import encode
 from airfast.evaluate.baselines import forest, hand_made, logistic, majority
 from airfast.evaluate.knn import knn_predict
 from airfast.evaluate.linear import linear_probe, standardise
@@ -25,14 +25,6 @@ def untrained_like(encoder: Deployed) -> Deployed:
     fresh.load_state_dict({name: begun[name] for name in fresh.state_dict()})
     fresh.take_statistics(encoder)
     return fresh.eval()
-
-
-@torch.no_grad()
-def encode(encoder: Deployed, motion: MotionSet, device: torch.device) -> Tensor:
-    """Features (N, D) float32 of every clip of a set, in order, on the CPU; the encoder is left in eval mode."""
-    clips = DeviceClips.from_motion(motion, encoder.config.inputs, device)
-    encoder = encoder.to(device).eval()
-    return torch.cat([encoder(batch).float() for batch in clips.batches(FEATURE_BATCH)]).cpu()
 
 
 def frozen_features(encoder: Deployed, motion: MotionSet, device: torch.device) -> dict[str, Tensor]:

@@ -9,9 +9,10 @@ from torch import Tensor
 from airfast.config import AirSettings
 from airfast.data.motion import MotionSet
 from airfast.data.source import Source
+from airfast.deploy.embed import encode
 from airfast.device import pick_device
 from airfast.errors import InputError
-from airfast.evaluate.frozen import encode, untrained_like
+from airfast.evaluate.frozen import untrained_like
 from airfast.evaluate.task import open_for
 from airfast.labels import LabelSet
 from airfast.methods.air.amdl import cluster, clustered, known_nuisance, seen

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from airfast.config import load_config
+from airfast.deploy.embed import encode
 from airfast.errors import InputError
 from airfast.evaluate import finetune, report
-from airfast.evaluate.frozen import encode, untrained_like
+from airfast.evaluate.frozen import untrained_like
 from airfast.evaluate.report import evaluate, evaluate_frozen
 from airfast.runs.checkpoint import load_encoder
 from airfast.training.pretrain import pretrain

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from airfast.data.dataset import DeviceClips
+from airfast.deploy.embed import encode
 from airfast.evaluate import finetune
 from airfast.evaluate.finetune import Classifier, batches, fine_tune
-from airfast.evaluate.frozen import encode, frozen_features, knn_rows, linear_rows, untrained_like
+from airfast.evaluate.frozen import frozen_features, knn_rows, linear_rows, untrained_like
 from airfast.evaluate.linear import linear_probe
 from airfast.evaluate.task import Task
 from airfast.runs.checkpoint import load_encoder
