@@ -10,7 +10,7 @@ import torch
 
 from airfast.data.dataset import DeviceClips
 from airfast.deploy.embed import encode
-from airfast.evaluate import finetune
+from airfast.evaluate import finetune, linear
 from airfast.evaluate.finetune import Classifier, batches, fine_tune
 from airfast.evaluate.frozen import frozen_features, knn_rows, linear_rows, untrained_like
 from airfast.evaluate.linear import linear_probe
@@ -64,6 +64,7 @@ def test_the_linear_protocol_is_that_of_the_loops(unlike):
     expected = probe_in_loops(x[:50].astype(np.float64), labels[:50], x[50:].astype(np.float64), 3)
     train, test = torch.from_numpy(x[:50]), torch.from_numpy(x[50:])
     known, answers = torch.from_numpy(labels[:50]), torch.from_numpy(labels[50:])
+    assert (linear.EPOCHS, linear.DROPS, linear.RATE) == (150, (120, 140), 0.03)  # METHOD 7
     found = linear_probe(train, known, test, answers, 3, seeds=3)
     assert (found.last.numpy() != expected).mean() < 0.01  # a test row on the border may fall to the other side
     both = x.astype(np.float64)

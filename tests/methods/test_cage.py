@@ -12,6 +12,7 @@ from airfast.errors import InputError
 from airfast.evaluate.frozen import untrained_like
 from airfast.evaluate.report import evaluate
 from airfast.methods.contrast import info_nce
+from airfast.methods.method import plain
 from airfast.models.agcn import AGCN
 from airfast.plots.embeddings import plot_embeddings
 from airfast.report.build import build_report
@@ -106,6 +107,30 @@ def test_jitter_moves_its_share_of_joints_by_one_matrix_a_clip():
 def test_a_shear_of_nothing_is_the_identity():
     assert torch.equal(shears(torch.zeros(2, 3, 1, 1), torch.Generator(), 0), torch.eye(3).expand(2, 3, 3))
     assert chosen_joints(torch.zeros(2, 3, 1, 16), 10 / 16, torch.Generator()).sum() == 20
+
+
+def test_its_own_view_mirrors_a_sixth_and_distorts_ten_in_sixteen(begun, monkeypatch):
+    _, clips = begun()
+    asked = []
+    monkeypatch.setattr(recipes, "crop_pad", lambda x, share, generator: asked.append(share) or x)
+    moved = recipes.cage(clips, BATCH, torch.Generator().manual_seed(0))
+    assert asked == [6]  # ⌊T/6⌋ frames
+    changed = (moved != clips.whole(BATCH)).any(dim=(1, 2)).sum(dim=1)
+    root = 1  # which is at the origin and stays there, chosen or not
+    assert set(changed.tolist()) <= {round(10 / 16 * 24) - root, round(10 / 16 * 24)}
+
+
+def test_an_ambiguous_view_distorts_ten_in_sixteen(begun):
+    _, clips = begun()
+    view = recipes.ambiguous(clips, BATCH, torch.Generator().manual_seed(0), 1)
+    changed = (view != clips.whole(BATCH)).any(dim=(1, 2)).sum(dim=1)
+    assert set(changed.tolist()) <= {14, 15}  # of 24, the root stays
+
+
+def test_under_the_papers_inputs_cage_has_its_own_views(begun):
+    state, _ = begun("inputs=paper", "inputs.frames=16", "inputs.velocity=resampled")
+    assert state.method.views[:2] == (recipes.cage, recipes.cage)
+    assert begun()[0].method.views[:2] == (plain, plain)
 
 
 def test_an_ambiguous_view_is_every_fourth_frame_of_the_whole_clip(begun, monkeypatch):
