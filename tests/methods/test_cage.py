@@ -11,6 +11,7 @@ from airfast.deploy.export import export
 from airfast.errors import InputError
 from airfast.evaluate.frozen import untrained_like
 from airfast.evaluate.report import evaluate
+from airfast.methods.cage import coordinates
 from airfast.methods.contrast import info_nce
 from airfast.methods.method import plain
 from airfast.models.agcn import AGCN
@@ -78,6 +79,12 @@ def test_scaling_moves_r_alone_and_a_turn_about_the_pole_phi_alone(polar):
 
 def test_the_root_has_no_direction():
     assert not spherical(torch.zeros(1, 3, 2, 2)).any()
+
+
+def test_velocities_are_not_read():
+    clips = torch.randn(2, 6, 4, 5)
+    assert torch.equal(coordinates(clips, "cartesian", "y"), clips[:, :3])
+    assert torch.equal(coordinates(clips, "spherical", "y"), spherical(clips[:, :3]))
 
 
 # Views
