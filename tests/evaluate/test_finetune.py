@@ -22,6 +22,12 @@ def task(walkers, tiny):
     return encoder, clips, train, labels[train], test, labels[test]
 
 
+def test_settings_are_those_that_the_docs_name():
+    assert (finetune.ENCODER_RATE, finetune.CLASSIFIER_RATE, finetune.WEIGHT_DECAY) == (2e-4, 2e-3, 5e-4)
+    assert (finetune.EPOCHS, finetune.DROP, FEWEST_STEPS) == (30, 24, 10)
+    assert (finetune.SMALLEST_BATCH, LARGEST_BATCH) == (16, 64)
+
+
 def test_learns_what_it_is_shown_and_leaves_the_encoder_alone(task):
     encoder, clips, train, labels, _, _ = task
     before = {name: value.clone() for name, value in encoder.state_dict().items()}

@@ -12,7 +12,7 @@ from airfast.config import load_config
 from airfast.data.dataset import DeviceClips
 from airfast.errors import InputError, Note
 from airfast.evaluate.metrics import score
-from airfast.evaluate.supervised import from_log, to_log, train_supervised
+from airfast.evaluate.supervised import from_log, labelled, to_log, train_supervised
 from airfast.models.classifier import Classifier
 from airfast.runs.checkpoint import STATE, read
 from airfast.runs.folder import read_split
@@ -63,6 +63,11 @@ def test_it_learns_the_synthetic_walkers(walkers, tmp_path, method, overrides):
     chance = common.mean("accuracy")
     assert lines(tmp_path)[-1]["accuracy"] > chance + 0.15  # on augmented views
     assert last.mean("balanced_accuracy") > common.mean("balanced_accuracy") + 0.1  # a fifth: of five classes
+
+
+def test_two_classes_are_enough(walkers):
+    two = walkers.select(np.flatnonzero(walkers.labels < 2))
+    assert set(two.labels[labelled(two, config("agcn")).train].tolist()) == {0, 1}
 
 
 def test_steps_are_sgd_with_nesterov_momentum_and_decay(walkers):
