@@ -260,6 +260,13 @@ def test_more_neighbours_than_clips_are_all_of_them(tiny):
     assert (amdl.cluster(tiny("air.alr.k=10").air, features).agreement < 1).any()
 
 
+def test_the_log_compares_with_groups_where_there_are_two(walkers):
+    two = dataclasses.replace(walkers, groups=("walk", "run") * (len(walkers) // 2))
+    one = dataclasses.replace(walkers, groups=("walk",) * len(walkers))
+    assert "ami_group" in amdl.LabelLog(two, CPU).known
+    assert "ami_group" not in amdl.LabelLog(one, CPU).known
+
+
 def test_centring_takes_away_what_is_shared_by_a_subject():
     shared, own = torch.randn(3, 4) * 10, torch.randn(9, 4)
     nuisance = torch.tensor([0, 0, 1, 1, 1, 0, 1, 1, 2])
