@@ -95,7 +95,7 @@ def broken(change):
         (lambda r: r["joints"][3].update(part="hat"), "unknown part 'hat'"),
         (lambda r: [j.update(part="torso") for j in r["joints"][2:4]], "part 'head' owns no joint"),
         (lambda r: r["joints"][3].update(name="neck", mirror="neck"), "'neck' is listed twice"),
-        (lambda r: r.update(unit="inch"), "unit 'inch' is not one of m, cm, mm"),
+        (lambda r: r.update(unit="yard"), "unit 'yard' is not one of m, cm, mm, inch, ft"),
         (lambda r: r.update(joints=3), "not a layout"),
     ],
 )
