@@ -15,6 +15,7 @@ from airfast.ablation.report import table as study_table
 from airfast.ablation.sweep import SweepState
 from airfast.cli.console import console, show_facts
 from airfast.config import Config
+from airfast.data.motion import read_info
 from airfast.data.skeleton import canonical
 from airfast.data.source import EMBEDDED, open_motion
 from airfast.device import pick_device
@@ -208,7 +209,7 @@ def announce(config: Config, run: Path, device: str, data: Path | None) -> None:
     console.print(f"{what}, {config.train.epochs} epochs on {place.type}, into {run}", highlight=False)
     if config.method == "air":
         console.print(f"labels: {label_backend(config, place)}", highlight=False)
-    odd = open_motion(data).info.get("findings", []) if data else []
+    odd = read_info(data).get("findings", []) if data else []
     if odd:
         clips = len({each["clip"] for each in odd})
         console.print(f"odd: {len(odd)} findings in {clips} clips; see airfast data describe {data}", highlight=False)

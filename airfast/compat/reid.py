@@ -16,7 +16,7 @@ from airfast.errors import InputError
 from airfast.labels.choose import resolve
 from airfast.labels.engine import checked_memory
 from airfast.labels.features import as_matrix, unit_rows
-from airfast.labels.graph import jaccard_graph
+from airfast.labels.graph import jaccard_graph, overlaps
 from airfast.labels.seam import Backend, Neighbours
 
 EVERYTHING = 1 - 2.0**-24  # a radius that leaves out nothing but pairs that share nothing
@@ -164,11 +164,7 @@ def jaccard(v: csr_array, queries: int) -> Matrix:
     columns, n = csc_array(v), v.shape[0]
     out = np.empty((queries, n - queries), np.float32)
     for i in range(queries):
-        overlap = np.zeros(n)
-        for column, weight in zip(
-            v.indices[v.indptr[i] : v.indptr[i + 1]], v.data[v.indptr[i] : v.indptr[i + 1]], strict=True
-        ):
-            part = slice(columns.indptr[column], columns.indptr[column + 1])
-            overlap[columns.indices[part]] += np.minimum(columns.data[part], weight)
+        row = slice(v.indptr[i], v.indptr[i + 1])
+        overlap = overlaps(v.indices[row], v.data[row], columns)
         out[i] = (1 - overlap / (2 - overlap))[queries:]
     return out

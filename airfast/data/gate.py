@@ -57,9 +57,10 @@ def findings(motion: MotionSet, unit: str = "m") -> list[Finding]:
     for i, name in enumerate(motion.names):
         clip = motion.clip(i)
         there = ~empty_frames(clip)
-        odd = [*empty(clip, ~there), *rate(float(motion.fps[i]), len(clip))]
+        fps = float(motion.fps[i])
+        odd = [*empty(clip, ~there), *rate(fps, len(clip))]
         if there.any():
-            whole, fps = clip[there], float(motion.fps[i])
+            whole = clip[there]
             lying = list(posture(whole, motion.layout))
             odd += [*size(float(sizes[i]), usual, unit), *lying, *bones(whole, motion.layout)]
             odd += [] if lying else sides(whole, motion.layout)  # which way is ahead cannot be told before which is up
@@ -84,7 +85,7 @@ def class_names(motion: MotionSet) -> list[Finding]:
 Odd = Iterator[tuple[str, tuple[int, int] | None, str, str]]
 
 
-def empty_frames(clip: Positions) -> NDArray[np.bool_]:
+def empty_frames(clip: NDArray[np.floating]) -> NDArray[np.bool_]:
     """(T,) whether all joints of a frame are at one point: the sensor had lost the body."""
     lost: NDArray[np.bool_] = np.ptp(clip, axis=1).max(axis=1) < POINT
     return lost

@@ -213,6 +213,12 @@ def check_target(directory: Path) -> None:
         ) from error
 
 
+def read_info(directory: Path) -> dict[str, Any]:
+    """What a prepared set says of itself, without a look at its frames; InputError where there is none."""
+    info: dict[str, Any] = _read_rest(directory)["info"]
+    return info
+
+
 def is_prepared(directory: Path) -> bool:
     """Whether the folder looks like a prepared set."""
     return (directory / _REST).is_file()

@@ -129,8 +129,8 @@ def read_clips(
     if mending.up not in UP:
         raise InputError(f"up {mending.up!r} is not one of {', '.join(UP)}")
     if not 0 < mending.scale < 1e6 or mending.fill_gaps < 0:
-        found_said = f"{mending.scale:g} and {mending.fill_gaps}"
-        raise InputError(f"scale: expected above 0, fill-gaps: 0 or more; found {found_said}")
+        given = f"{mending.scale:g} and {mending.fill_gaps}"
+        raise InputError(f"scale: expected above 0, fill-gaps: 0 or more; found {given}")
     if fps is not None:
         check_rate(fps, "fps: expected")
     paths = _motion_files(source)

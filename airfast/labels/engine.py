@@ -231,6 +231,11 @@ def _check_options(metric: str, radii: Sequence[float], counts: dict[str, int], 
         if not 0 < eps <= largest[metric] or math.isinf(eps):
             limit = f"in (0, {largest[metric]:g}]" if metric != "euclidean" else "above 0"
             raise InputError(f"eps: expected a value {limit} for metric {metric}, found {eps}")
+    check_search(counts, knn)
+
+
+def check_search(counts: dict[str, int], knn: str) -> None:
+    """Raise InputError where a count is below 1, or there is no such search."""
     for name, value in counts.items():
         if value < 1:
             raise InputError(f"{name}: expected at least 1, found {value}")

@@ -16,7 +16,8 @@ from airfast.labels.cpu.products import single
 from airfast.labels.cpu.select import search_row
 from airfast.labels.engine import checked_memory, generate_labels
 from airfast.labels.features import as_matrix, unit_rows
-from airfast.labels.seam import EPS_SLACK, SIMILARITY_BITS, half_set
+from airfast.labels.graph import overlaps
+from airfast.labels.seam import EPS_SLACK, SIMILARITY_BITS, fixed_dots, half_set
 
 Row = NDArray[np.float32]
 Integers = NDArray[np.int32]
@@ -71,17 +72,7 @@ class JaccardDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         labels = torch.full((len(matrix),), -1, device=matrix.device)
         core = torch.zeros(len(matrix), dtype=torch.bool, device=matrix.device)
         if len(there):
-            found = generate_labels(
-                matrix[there],
-                metric=self.metric,
-                eps=self.eps,
-                min_samples=self.min_samples,
-                k1=self.k1,
-                k2=self.k2,
-                knn=self.knn,
-                backend=self.backend,
-                memory_mb=self.memory_mb,
-            )
+            found = generate_labels(matrix[there], **self.get_params())
             labels[there], core[there] = found.labels, found.core
         self._fitted = Fitted(matrix[there].cpu(), core[there].cpu().numpy(), labels[there].cpu().numpy())
         indices = core.nonzero()[:, 0]
@@ -182,20 +173,20 @@ class Encoded:
     ) -> None:
         device, _ = resolve("cpu", unit.device)
         memory = checked_memory(memory_mb, unit.device)
-        self.unit, self.core = unit, core
+        self.unit = unit
         self.k1 = min(k1, len(unit))
-        self.k2, self.half = min(k2, self.k1), half_set(self.k1)
+        self.k2 = min(k2, self.k1)
         near = device.knn(unit, self.k1, knn, memory)
         plain = device.encode(unit, near, self.k1, 1, memory)  # an expansion by the row alone: none
         whole = device.encode(unit, near, self.k1, self.k2, memory)
         n = len(unit)
-        self.index, self.similarity = near.index.numpy(), near.similarity.numpy()
-        self.plain, self.encoded = (
+        self.similarity = near.similarity.numpy()
+        self.plain, encoded = (
             csr_array((each.weights.numpy() / each.one, each.columns.numpy(), each.indptr.numpy()), shape=(n, n))
             for each in (plain, whole)
         )
-        self.columns = csc_array(self.encoded[core])  # of a column, the core samples that have it
-        halves = self.index[:, : self.half]
+        self.columns = csc_array(encoded[core])  # of a column, the core samples that have it
+        halves = near.index.numpy()[:, : half_set(self.k1)]
         self.halves = [halves[i][(halves[halves[i]] == i).any(axis=1)] for i in range(n)]
 
     def nearest(self, new: torch.Tensor, eps: float) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -217,10 +208,8 @@ class Encoded:
 
     def closest(self, row: Row, index: Integers, similarity: Integers) -> tuple[int, float]:
         """The nearest core sample to a unit row with these neighbours, and its Jaccard distance."""
-        overlap = np.zeros(len(self.core))
-        for column, weight in self.encode(row, index, similarity).items():
-            part = slice(self.columns.indptr[column], self.columns.indptr[column + 1])
-            overlap[self.columns.indices[part]] += np.minimum(self.columns.data[part], weight)
+        weights = self.encode(row, index, similarity)
+        overlap = overlaps(weights.keys(), weights.values(), self.columns)
         best = int(overlap.argmax())
         return best, float(1 - overlap[best] / (2 - overlap[best]))
 
@@ -234,17 +223,10 @@ class Encoded:
             if 3 * len(members.intersection(theirs)) > 2 * len(theirs):
                 added.update(theirs)
         columns = sorted(members | added)
-        soft = np.exp(2 * (dots(row, self.unit[columns].numpy()) / ONE - 1))
+        soft = np.exp(2 * (fixed_dots(torch.from_numpy(row), self.unit[columns]).numpy() / ONE - 1))
         weights = dict(zip(columns, (soft / (1 + soft.sum())).tolist(), strict=True))  # 1: itself
         for q in index[: self.k2 - 1]:
             part = slice(self.plain.indptr[q], self.plain.indptr[q + 1])
             for column, weight in zip(self.plain.indices[part].tolist(), self.plain.data[part].tolist(), strict=True):
                 weights[column] = weights.get(column, 0.0) + weight
         return {column: weight / self.k2 for column, weight in weights.items()}
-
-
-def dots(row: Row, others: Row) -> NDArray[np.int64]:
-    """Fixed-point inner products of a unit row (D,) with others (n, D)."""
-    one, many = (np.rint(each.astype(np.float64) * ONE).astype(np.int64) for each in (row, others))
-    products: NDArray[np.int64] = ((many * one).sum(axis=1) + (1 << (SIMILARITY_BITS - 1))) >> SIMILARITY_BITS
-    return products

@@ -4,14 +4,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import coo_array, csr_array
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, csc_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
 from airfast.errors import InputError
 from airfast.labels.choose import resolve
-from airfast.labels.engine import checked_memory
+from airfast.labels.engine import check_search, checked_memory
 from airfast.labels.features import as_matrix, unit_rows
-from airfast.labels.seam import Backend, Edges, Neighbours
+from airfast.labels.seam import SIMILARITY_BITS, Backend, Edges, Neighbours, fixed_dots
 
 
 def jaccard_graph(
@@ -38,7 +39,6 @@ def jaccard_graph(
         neighbours: a search made elsewhere, as FAISS and cuVS give it: (N, K) indices, K ≥ k1, nearest first, the row
             itself among them or not, -1 where there was none to be found. Similarities are measured here, so that only
             its recall is taken on trust.
-
         connect: join the graph's components by an entry of distance 1 each, as scikit-learn's HDBSCAN asks for (which
             also asks for ``min_samples`` entries in every row: a radius near 1).
 
@@ -51,9 +51,7 @@ def jaccard_graph(
     matrix = as_matrix(features, "features")
     if not 0 < radius < 1:
         raise InputError(f"radius: expected a value in (0, 1), found {radius}")
-    for name, value in (("k1", k1), ("k2", k2)):
-        if value < 1:
-            raise InputError(f"{name}: expected at least 1, found {value}")
+    check_search({"k1": k1, "k2": k2}, knn)
     device = resolve(backend, matrix.device)[0] if isinstance(backend, str) else backend
     memory = checked_memory(memory_mb, device.device)
     unit = unit_rows(matrix.to(device.device), "features")
@@ -106,6 +104,15 @@ def by_key(entries: tuple[torch.Tensor, ...], key: torch.Tensor) -> tuple[torch.
     return tuple(each[order] for each in entries)
 
 
+def overlaps(columns: Any, weights: Any, lists: csc_array) -> NDArray[np.float64]:
+    """Σ min of one sparse row, given by its columns and weights, with every row of a matrix that lies by columns."""
+    total = np.zeros(lists.shape[0])
+    for column, weight in zip(columns, weights, strict=True):
+        part = slice(lists.indptr[column], lists.indptr[column + 1])
+        total[lists.indices[part]] += np.minimum(lists.data[part], weight)
+    return total
+
+
 def given_neighbours(neighbours: Any, unit: torch.Tensor, k1: int) -> Neighbours:
     """Indices of a foreign search as the label stage reads them: itself first, then by similarity, ties by index.
 
@@ -136,7 +143,7 @@ def given_neighbours(neighbours: Any, unit: torch.Tensor, k1: int) -> Neighbours
     # By similarity, and by index where that is equal, as one key: similarity above, negated index below.
     order = torch.argsort((similarity << 32) - others, dim=1, descending=True)
     others, similarity = others.gather(1, order), similarity.gather(1, order)
-    one = torch.full_like(itself, 1 << 30)
+    one = torch.full_like(itself, 1 << SIMILARITY_BITS)
     index = torch.cat([itself, others[:, : k1 - 1]], dim=1).int()
     return Neighbours(index, torch.cat([one, similarity[:, : k1 - 1]], dim=1).int())
 
@@ -147,7 +154,5 @@ def measured(unit: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     block = max(1, (1 << 24) // (index.shape[1] * unit.shape[1]))
     for first in range(0, len(unit), block):
         part = slice(first, first + block)
-        rows = (unit[part].double() * 2.0**30).round().long()
-        others = (unit[index[part].clamp(min=0)].double() * 2.0**30).round().long()
-        out[part] = ((rows[:, None] * others).sum(dim=2) + (1 << 29)) >> 30
+        out[part] = fixed_dots(unit[part, None], unit[index[part].clamp(min=0)])
     return out

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 from numpy.typing import NDArray
 
+from airfast.data.gate import empty_frames
 from airfast.errors import InputError
 from airfast.skeletons.layout import METRES, Layout
 
@@ -118,7 +119,7 @@ def filled(positions: NDArray[np.float64], most: int) -> NDArray[np.float64]:
 
 def trimmed(positions: NDArray[np.float64], where: str) -> NDArray[np.float64]:
     """Without the frames at either end that have all joints at one point; raises InputError where that leaves < 2."""
-    there = np.flatnonzero(np.ptp(positions, axis=1).max(axis=1) > 0)
+    there = np.flatnonzero(~empty_frames(positions))
     if len(there) < 2:
         raise InputError(f"{where}: --trim-empty leaves {len(there)} frames with a body, expected at least 2")
     return positions[there[0] : there[-1] + 1]
