@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from airfast.data.prepare import prepare
     from airfast.data.synthetic import synthetic_walkers
     from airfast.deploy.embed import Embedder
+    from airfast.deploy.predict import Predictor
     from airfast.errors import InputError
+    from airfast.evaluate.head import fit_head
     from airfast.evaluate.report import evaluate
     from airfast.labels import LabelSet, generate_labels, load_features
     from airfast.labels.estimator import JaccardDBSCAN
@@ -36,8 +38,10 @@ __all__ = [
     "LabelSet",
     "Layout",
     "MotionSet",
+    "Predictor",
     "__version__",
     "evaluate",
+    "fit_head",
     "generate_labels",
     "jaccard_graph",
     "load_config",
@@ -59,7 +63,9 @@ HOMES = {
     "LabelSet": "labels",
     "Layout": "skeletons.layout",
     "MotionSet": "data.motion",
+    "Predictor": "deploy.predict",
     "evaluate": "evaluate.report",
+    "fit_head": "evaluate.head",
     "generate_labels": "labels",
     "jaccard_graph": "labels.graph",
     "load_config": "config",

@@ -1,6 +1,6 @@
 """The kernels of the label stage compiled ahead of time for real GPUs, which needs Triton's compiler but no device.
 
-    python -m airfast.bench.compiled 89
+    python -m airfast.bench.compiled 89 90
 
 prints a JSON list: for each kernel, at the sizes of every preset, registers a thread, bytes spilled, bytes of shared
 memory, seconds to compile. In a process of its own, since a process that interprets kernels cannot compile them.
@@ -97,4 +97,4 @@ def usage(cubin: bytes) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(list(compiled(int(sys.argv[1])))))
+    print(json.dumps([record for capability in sys.argv[1:] for record in compiled(int(capability))]))

@@ -338,6 +338,54 @@ def embed(
 
 
 @app.command()
+def fit_head(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    labels: Annotated[Path | None, typer.Option(help="CSV with columns file and label; else the set's labels.")] = None,
+    label_column: str = "label",
+    model: Annotated[str, typer.Option(help="logistic, or finetuned: the encoder is trained too")] = "logistic",
+    data: Annotated[Path | None, typer.Option(help="Where the run's set is, if it has moved.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the held-out clips and of fine-tuning.")] = 0,
+    device: Device = "auto",
+) -> None:
+    """Fit a calibrated classifier on a run's encoder and leave it in the run, for airfast predict."""
+    from airfast.cli.screen import show_head
+    from airfast.evaluate.head import fit_head as fit
+
+    show_head(fit(run, labels, model, data, seed, device, label_column), run)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run folder with a head: airfast fit-head.")],
+    clips: Annotated[Path, typer.Argument(help="A prepared set, a folder of motion files, or one of them.")],
+    window: Annotated[float | None, typer.Option(help="Seconds of a window; whole clips if not given.")] = None,
+    hop: Annotated[
+        float | None, typer.Option(help="Seconds from window to window; half a window if not given.")
+    ] = None,
+    threshold: Annotated[float, typer.Option(help="Below this probability a prediction is called unsure.")] = 0.5,
+    out: Annotated[Path | None, typer.Option(help=".csv or .jsonl file; a table on the screen if not given.")] = None,
+    layout: Annotated[str | None, typer.Option(help="Of the files; the run's own if not given.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames a second, where the files do not say.")] = None,
+    unit: Annotated[str | None, typer.Option(help="m, cm, mm, inch or ft, where it is not the layout's.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Say the class of any clips, how sure that is, and what is unlike anything that was trained on."""
+    from airfast.cli.console import console, show_findings, show_predictions
+    from airfast.deploy.predict import Predictor, check_ending, write_predictions
+
+    check_ending(out)
+    predictor = Predictor(run, device, layout, fps, unit, threshold)
+    motion = predictor.embedder.clips(clips)
+    show_findings(motion.info.get("findings", []))
+    found = predictor.predict(motion, window, hop)
+    if out is None:
+        show_predictions(found)
+    else:
+        write_predictions(found, out)
+        console.print(f"{len(found)} predictions written to {out}", highlight=False, soft_wrap=True)
+
+
+@app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     out: Annotated[Path, typer.Option(help="File to write; it ends in .pt2.")] = Path("encoder.pt2"),

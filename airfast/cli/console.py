@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 console = Console()
 
@@ -60,6 +61,17 @@ def short(value: Any) -> str:
     if isinstance(value, list):
         return f"{len(value)}: {', '.join(map(str, value))}"
     return ("no", "yes")[value] if isinstance(value, bool) else str(value)
+
+
+def show_predictions(found: Any) -> None:
+    """A row a clip or window: class, probability, runner-up, and what to make of it."""
+    table = Table("clip", "seconds", "class", "probability", "runner-up", "note", box=None)
+    for each in found.itertuples():
+        notes = ["unsure"] * each.unsure + ["unlike the training clips"] * each.unlike
+        second = f"{each.second} {each.second_probability:.2f}"
+        cells = each.name, f"{each.start:.2f}–{each.end:.2f}", each.label, f"{each.probability:.2f}", second
+        table.add_row(*map(escape, cells), ", ".join(notes))
+    console.print(table)
 
 
 @contextmanager

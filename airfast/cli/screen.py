@@ -20,6 +20,7 @@ from airfast.data.skeleton import canonical
 from airfast.data.source import EMBEDDED, open_motion
 from airfast.device import pick_device
 from airfast.errors import InputError
+from airfast.evaluate.head import HeadReport
 from airfast.evaluate.report import Evaluation, evaluate_frozen
 from airfast.evaluate.table import Row
 from airfast.labels import LabelSet
@@ -254,3 +255,20 @@ def show_table1(record: dict[str, Any]) -> None:
     for table in tables(record):
         console.print(table.on_screen())
     console.print("airfast bench --explain says what the columns mean", style="dim")
+
+
+def show_head(report: HeadReport, run: Path) -> None:
+    """What a fitted head is worth, and how to use it."""
+
+    def pair(error: tuple[float, float]) -> str:
+        return f"{error[0]:.3f}, with temperature {report.temperature:.2f}: {error[1]:.3f}"
+
+    facts = {
+        "head": f"{report.model}, {len(report.classes)} classes, {report.train} training clips",
+        f"calibration error, {report.held_out} held-out clips": pair(report.held_out_calibration_error),
+    }
+    if report.calibration_error is not None:
+        facts[f"accuracy, {report.test} test clips"] = f"{report.accuracy:.3f}"
+        facts[f"calibration error, {report.test} test clips"] = pair(report.calibration_error)
+    show_facts(facts)
+    console.print(f"predict with: airfast predict {run} CLIPS", highlight=False, soft_wrap=True)

@@ -25,11 +25,14 @@ class FineTuned:
         last: (m,) int64 predictions after the last epoch: the figure to report.
         best: (m,) those of the epoch with the best test accuracy, which peeks at the test set.
         best_epoch: that epoch, counted from 1.
+        encoder, classifier: what was trained, after the last epoch, on the device it was trained on.
     """
 
     last: Tensor
     best: Tensor
     best_epoch: int
+    encoder: Deployed
+    classifier: "Classifier"
 
 
 class Classifier(nn.Module):
@@ -104,7 +107,7 @@ def fine_tune(
         hits = int((last == test_labels).sum())
         if hits > best_hits:
             best_hits, best, best_epoch = hits, last, epoch + 1
-    return FineTuned(last.cpu(), best.cpu(), best_epoch)
+    return FineTuned(last.cpu(), best.cpu(), best_epoch, encoder.eval(), classifier)
 
 
 def batches(count: int, generator: Generator) -> Iterator[Tensor]:

@@ -38,3 +38,17 @@ def score(true: Integers, predicted: Integers, classes: int) -> Scores:
         recall=tuple(recall.tolist()),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
     )
+
+
+def calibration_error(probability: NDArray[np.floating], true: Integers, bins: int = 15) -> float:
+    """Expected calibration error (Guo et al., ICML 2017): |accuracy − confidence| a bin, weighted by its samples.
+
+    Args:
+        probability: (n, classes), rows sum to 1; n ≥ 1.
+        true: (n,) true classes.
+        bins: of equal width over [0, 1].
+    """
+    confidence, said = probability.max(axis=1).astype(np.float64), probability.argmax(axis=1)
+    place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    gap = np.bincount(place, (said == true) - confidence, minlength=bins)
+    return float(np.abs(gap).sum() / len(true))

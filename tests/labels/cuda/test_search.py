@@ -79,10 +79,10 @@ def test_tiles_of_columns_and_blocks_of_rows(half, monkeypatch):
 
 
 def test_thresholds_of_a_sample_and_panels_of_tiles(monkeypatch):
-    """300 rows in tiles of 16, panels of 3 tiles, thresholds from every fourth row; some rows fall outside."""
-    for name, value in {"TILE": 16, "PANEL": 3, "SAMPLE": 75, "DEPTH": 16}.items():
+    """150 rows in tiles of 16, panels of 3 tiles, thresholds from every fourth row; some rows fall outside."""
+    for name, value in {"TILE": 16, "PANEL": 3, "SAMPLE": 38, "DEPTH": 16}.items():
         monkeypatch.setattr(cuda_candidates, name, value)
-    rows = unit_rows(torch.as_tensor(clustered(300, 40, 6, 0.5, 0)), "features").to(DEVICE)
+    rows = unit_rows(torch.as_tensor(clustered(150, 40, 6, 0.5, 0)), "features").to(DEVICE)
     expect(cuda_knn.exact_knn(rows, 6, "torch", True, 100), rows, 6)
 
 

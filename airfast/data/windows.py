@@ -1,0 +1,64 @@
+"""Long recordings cut into windows of equal length."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airfast.data.motion import MotionSet
+from airfast.errors import InputError
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of a set.
+
+    Attributes:
+        motion: a clip a window, under the name of its recording.
+        clip: (W,) int64, index of the recording that each comes from.
+        first: (W,) int64, its first frame there.
+    """
+
+    motion: MotionSet
+    clip: NDArray[np.int64]
+    first: NDArray[np.int64]
+
+
+def cut(motion: MotionSet, seconds: float, hop: float | None = None) -> Windows:
+    """Cut every clip into windows of ``seconds``, one every ``hop`` seconds.
+
+    The last window of a clip ends with it, so that every frame is in one; a clip that is not longer than a window is
+    one window as it is.
+
+    Args:
+        motion: the set.
+        seconds: length of a window.
+        hop: from one start to the next; half a window if not given.
+
+    Raises:
+        InputError: a window or hop that is not positive, or a hop that leaves out frames.
+    """
+    hop = seconds / 2 if hop is None else hop
+    if not 0 < hop <= seconds < 1e6:
+        raise InputError(f"window and hop: expected 0 < hop ≤ window in seconds, found {seconds:g} and {hop:g}")
+    clips, firsts, lengths = [], [], []
+    for clip, (length, fps) in enumerate(zip(motion.lengths.tolist(), motion.fps.tolist(), strict=True)):
+        size = min(length, max(1, round(seconds * fps)))
+        starts = np.unique(np.append(np.arange(0, length - size + 1, max(1, round(hop * fps))), length - size))
+        clips.append(np.full(len(starts), clip))
+        firsts.append(starts)
+        lengths.append(np.full(len(starts), size))
+    origin, first, size_of = (np.concatenate(each).astype(np.int64) for each in (clips, firsts, lengths))
+    starts = motion.offsets[origin] + first
+    frames = np.concatenate([np.arange(start, start + size) for start, size in zip(starts, size_of, strict=True)])
+    windows = replace(
+        motion,
+        positions=motion.positions[frames],
+        lengths=size_of,
+        fps=motion.fps[origin],
+        names=tuple(motion.names[i] for i in origin),
+        labels=motion.labels[origin],
+        subjects=tuple(motion.subjects[i] for i in origin),
+        groups=tuple(motion.groups[i] for i in origin),
+    )
+    return Windows(windows, origin, first)

@@ -1,0 +1,225 @@
+"""Fitting a head on a run's encoder: a classifier of its training clips, calibrated on some that it did not see."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+from sklearn.covariance import LedoitWolf
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+from torch.nn import functional as F
+
+from airfast.atomic import write_text
+from airfast.data.dataset import DeviceClips
+from airfast.data.motion import MotionSet
+from airfast.data.readers.labels import Columns, match_rows, read_labels
+from airfast.data.source import Source
+from airfast.data.splits import split
+from airfast.deploy.embed import encode
+from airfast.deploy.head import FOLDER, HEAD, REPORT, Head, encoder_path, save_head
+from airfast.device import pick_device
+from airfast.errors import InputError
+from airfast.evaluate.finetune import fine_tune
+from airfast.evaluate.linear import standardisation
+from airfast.evaluate.metrics import Integers, calibration_error
+from airfast.evaluate.task import open_for
+from airfast.models.deployed import Deployed
+from airfast.runs.checkpoint import ENCODER, load_encoder, save_encoder
+from airfast.runs.folder import read_split
+
+MODELS = ("logistic", "finetuned")
+HELD_OUT = 0.2  # of the labelled training clips, for the temperature
+FARTHEST = 0.99  # of the held-out clips are nearer to the others than what is called unlike them
+TEMPERATURES = (0.05, 20.0)
+ABSENT = -30.0  # logit of a class that a side has no clip of
+
+
+@dataclass(frozen=True)
+class HeadReport:
+    """What is known of a fitted head.
+
+    Attributes:
+        model: logistic or finetuned.
+        classes: its class names.
+        train, held_out, test: clips that it learnt from, that its temperature was set on, and that the run had put
+            aside.
+        temperature: of the softmax.
+        accuracy: on the test clips; None where there are none.
+        calibration_error: expected calibration error on the test clips, before and after the temperature.
+        held_out_calibration_error: the same on the held-out clips, by the classifier that did not see them.
+    """
+
+    model: str
+    classes: tuple[str, ...]
+    train: int
+    held_out: int
+    test: int
+    temperature: float
+    accuracy: float | None
+    calibration_error: tuple[float, float] | None
+    held_out_calibration_error: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A classifier before calibration, and the encoder under it."""
+
+    encoder: Deployed
+    mean: Tensor
+    scale: Tensor
+    weight: Tensor
+    bias: Tensor
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Features (N, D) to logits (N, C)."""
+        return (features - self.mean) * self.scale @ self.weight.T + self.bias
+
+
+def fit_head(
+    run: Path | str,
+    labels: Path | None = None,
+    model: str = "logistic",
+    data: Source = None,
+    seed: int = 0,
+    device: str = "auto",
+    label_column: str = "label",
+) -> HeadReport:
+    """Fit a calibrated classifier on a run's encoder and leave it in the run, for ``airfast predict``.
+
+    A fifth of the labelled training clips, drawn as the run's own split was (whole subjects where it holds out
+    subjects), is set aside; a classifier of the rest gives the temperature that makes their log-likelihood largest
+    (Guo et al., ICML 2017). The head is then fitted on all training clips and keeps that temperature. The run's test
+    clips are used for nothing but the figures of the report.
+
+    Args:
+        run: the run folder.
+        labels: CSV of labels for the run's clips, in place of those of its set.
+        model: logistic (scikit-learn, C = 1, on standardised features) or finetuned (the encoder too, as the
+            fine-tuning protocol trains it; it is kept beside the head, and the run's own stays as it is).
+        data: the run's set, if it has moved.
+        seed: of the held-out clips and of fine-tuning.
+        device: auto, cpu or cuda.
+        label_column: of the CSV.
+
+    Raises:
+        InputError: no such run or set, no labels, a class with a single clip only, fewer than two classes.
+    """
+    run, place = Path(run), pick_device(device)
+    if model not in MODELS:
+        raise InputError(f"--model {model}: expected {' or '.join(MODELS)}")
+    encoder, known = load_encoder(run), read_split(run)
+    motion = open_for(run, encoder, known, data)
+    if labels is not None:
+        motion = labelled(motion, labels, label_column)
+    at = {name: index for index, name in enumerate(motion.names)}
+    train, test = (np.array([at[name] for name in known[side] if name in at], np.int64) for side in ("train", "test"))
+    train, test = (side[motion.labels[side] >= 0] for side in (train, test))
+    if len(set(motion.labels[train].tolist())) < 2:
+        raise InputError(
+            f"{run}: {len(train)} labelled training clips; expected at least two classes; --labels names them"
+        )
+    fit: Callable[[Integers, Integers], Fit] = lambda side, other: fitted(  # noqa: E731
+        model, encoder, motion, side, other, seed, place
+    )
+    fitting, held = held_out(motion, train, encoder.config.split.kind, seed)
+    found = fit(fitting, held)
+    answers = torch.from_numpy(motion.labels)
+    logits = found.logits(encode(found.encoder, motion.select(held), place))
+    temperature = best_temperature(logits, answers[held])
+    held_error = errors(logits, answers[held], temperature)
+    found = fit(train, test)
+    near, far = (encode(found.encoder, motion.select(side), place) for side in (fitting, held))
+    whitening, limit = spread(*((each - found.mean) * found.scale for each in (near, far)))
+    (run / FOLDER).mkdir(exist_ok=True)
+    for name in (HEAD, ENCODER, REPORT):
+        (run / FOLDER / name).unlink(missing_ok=True)
+    if model == "finetuned":
+        save_encoder(run / FOLDER, found.encoder.cpu(), known.get("epoch", 0))
+    head = Head(motion.classes, found.mean, found.scale, found.weight, found.bias, temperature, whitening, limit)
+    save_head(run, head)
+    accuracy = error = None
+    if len(test):
+        logits = head.logits(encode(load_encoder(encoder_path(run)), motion.select(test), place))
+        accuracy = float((logits.argmax(dim=1) == answers[test]).float().mean())
+        error = errors(logits, answers[test], temperature)
+    counts = len(train), len(held), len(test)
+    report = HeadReport(model, motion.classes, *counts, temperature, accuracy, error, held_error)
+    write_text(run / FOLDER / REPORT, json.dumps(asdict(report), indent=1) + "\n")
+    return report
+
+
+def labelled(motion: MotionSet, path: Path, column: str) -> MotionSet:
+    """The set with the labels of a CSV; clips without a row are unlabelled, a row without a clip is an InputError."""
+    rows, unmatched = match_rows(read_labels(path, Columns(column)), motion.names, path)
+    if unmatched:
+        raise InputError(f"{path}:{unmatched[0].line}: no clip {unmatched[0].file!r}")
+    said = [rows[name].label if name in rows else "" for name in motion.names]
+    classes = tuple(sorted({*said} - {""}))
+    return replace(motion, classes=classes, labels=np.array([classes.index(s) if s else -1 for s in said], np.int64))
+
+
+def held_out(motion: MotionSet, train: Integers, kind: str, seed: int) -> tuple[Integers, Integers]:
+    """Training clips to fit on, and those to set the temperature on: by the run's kind of split where it can be."""
+    some = motion.select(train)
+    try:
+        fitting, held = split(some, kind if kind in ("subject", "group") else "random", seed, HELD_OUT)  # type: ignore[arg-type]
+    except InputError:  # of a single subject, say
+        fitting, held = split(some, "random", seed, HELD_OUT)
+    seen = np.isin(some.labels[held], some.labels[fitting])
+    if not seen.any() or len(set(some.labels[fitting].tolist())) < 2:
+        fitting, held = split(some, "random", seed, HELD_OUT)
+        seen = np.isin(some.labels[held], some.labels[fitting])
+    return train[fitting], train[held[seen]]
+
+
+def fitted(
+    model: str, encoder: Deployed, motion: MotionSet, train: Integers, test: Integers, seed: int, place: torch.device
+) -> Fit:
+    """A classifier of the training clips; ``test`` is looked at by neither model."""
+    answers = torch.from_numpy(motion.labels)
+    if model == "finetuned":
+        clips = DeviceClips.from_motion(motion, encoder.config.inputs, place)
+        sides = torch.from_numpy(train), answers[train], torch.from_numpy(train[:1]), answers[train[:1]]
+        tuned = fine_tune(encoder, clips, *sides, len(motion.classes), seed)
+        behind = tuned.classifier.cpu()
+        mean, scale = behind.get_buffer("mean"), behind.get_buffer("scale")
+        return Fit(tuned.encoder, mean, scale, behind.linear.weight.detach(), behind.linear.bias.detach())
+    features = encode(encoder, motion.select(train), place)
+    mean, scale = standardisation(features)
+    scale = scale * features.shape[1] ** 0.5 / 8  # sd 1, as the regularisation of the baselines has it
+    learnt = LogisticRegression(C=1.0, max_iter=5000).fit(((features - mean) * scale).numpy(), motion.labels[train])
+    coefficients, intercepts = (torch.from_numpy(each).float() for each in (learnt.coef_, learnt.intercept_))
+    if len(learnt.classes_) == 2:  # one logit, of the second
+        coefficients, intercepts = (torch.cat([-each, each]) / 2 for each in (coefficients, intercepts))
+    weight, bias = torch.zeros(len(motion.classes), features.shape[1]), torch.full((len(motion.classes),), ABSENT)
+    weight[learnt.classes_], bias[learnt.classes_] = coefficients, intercepts
+    return Fit(encoder, mean, scale, weight, bias)
+
+
+def best_temperature(logits: Tensor, labels: Tensor) -> float:
+    """The temperature of the largest log-likelihood, within TEMPERATURES."""
+    loss = lambda log: float(F.cross_entropy(logits.double() / np.exp(log), labels))  # noqa: E731
+    return float(np.exp(minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded").x))
+
+
+def errors(logits: Tensor, labels: Tensor, temperature: float) -> tuple[float, float]:
+    """Expected calibration error before and after the temperature."""
+    before, after = (
+        calibration_error(torch.softmax(logits / each, dim=1).numpy(), labels.numpy()) for each in (1.0, temperature)
+    )
+    return before, after
+
+
+def spread(near: Tensor, far: Tensor) -> tuple[Tensor, float]:
+    """What whitens standardised features (n, D), and the length of other whitened ones that few of them exceed.
+
+    The covariance is shrunk (Ledoit and Wolf, 2004): there are often fewer clips than features.
+    """
+    values, vectors = np.linalg.eigh(LedoitWolf(assume_centered=True).fit(near.numpy()).covariance_)
+    whitening = torch.from_numpy(vectors / np.sqrt(np.maximum(values, 1e-6))).float()
+    length = torch.linalg.vector_norm(far @ whitening, dim=1)
+    return whitening, float(length.quantile(FARTHEST))
