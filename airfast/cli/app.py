@@ -30,7 +30,7 @@ def prepare(
     out: Annotated[Path, typer.Option(help="Folder of the prepared set.")],
     layout: Annotated[str | None, typer.Option(help="Name or .json file; may stand beside .npy/.npz files.")] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="CSV with columns file, label and optionally the next two.")
+        Path | None, typer.Option(help="CSV: file, label, and optionally the next two, split, fps, unit and up.")
     ] = None,
     label_column: str = "label",
     subject_column: str = "subject",
@@ -73,6 +73,8 @@ def prepare(
         )
     show_skipped(report.skipped)
     show_findings(report.motion.info["findings"])
+    if report.unread:
+        console.print(f"{labels}: nothing was made of {', '.join(report.unread)}", highlight=False, soft_wrap=True)
     console.print(f"{len(report.motion)} clips written to {out}; look at them with: airfast data describe {out}")
 
 

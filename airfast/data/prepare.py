@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,8 +13,8 @@ from airfast.data.gate import Finding, class_names, findings, kept, summary
 from airfast.data.motion import MotionSet, check_target, file_sha256, is_prepared
 from airfast.data.readers.arrays import notes_path, read_arrays
 from airfast.data.readers.bvh import read_bvh
-from airfast.data.readers.clip import UP, Mending, SourceClip, to_layout
-from airfast.data.readers.labels import Columns, LabelRow, match_rows, read_labels
+from airfast.data.readers.clip import UP, Mending, SourceClip, check_rate, to_layout
+from airfast.data.readers.labels import Columns, LabelRow, match_rows, read_labels, unread_columns
 from airfast.errors import InputError
 from airfast.skeletons.layout import METRES, Layout, load_layout
 
@@ -22,17 +22,21 @@ ENDINGS = (".bvh", ".npy", ".npz")
 """Motion files that are read; others in the source folder are ignored."""
 
 
-RATES = (0.01, 1e5)
-"""Frames a second that motion is recorded at, with room to either side."""
-
-
 @dataclass(frozen=True)
 class PrepareReport:
-    """What `prepare` made: the set, each (file or clip, reason) that was skipped, and what is odd about the clips."""
+    """What `prepare` made: the set, and all that a person should know of how.
+
+    Attributes:
+        motion: the set.
+        skipped: each (file or clip, reason) that was passed over.
+        findings: what is odd about the clips.
+        unread: columns of the label file that nothing was made of.
+    """
 
     motion: MotionSet
     skipped: list[tuple[str, str]]
     findings: list[Finding]
+    unread: list[str]
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,8 @@ def prepare(
             file.
         layout: name or path of the layout; None if the JSON beside each array names it.
         out: folder of the prepared set; replaced if it is one already.
-        labels: CSV with `file`, the label column and optionally subject, group and `split` (see read_labels).
+        labels: CSV with `file`, the label column and optionally subject, group, `split`, and by file `fps`, `unit` and
+            `up` (see read_labels), which win over everything else.
         fps: frames a second; wins over what the files say.
         unit: "m", "cm", "mm", "inch" or "ft"; wins over what the files and the layout say.
         label_column: column of the label.
@@ -136,6 +141,8 @@ def read_clips(
     paths = _motion_files(source)
     rows = None if labels is None else read_labels(labels, columns)
     reader = _Reader(source, _Rules(layout, fps, unit), mending)
+    if labels is not None and rows is not None and any(row.about_the_file for row in rows):
+        reader.rows, _ = match_rows(rows, [name for path in paths for name in reader.clip_names(path)], labels)
     clips, skipped = _read_all(reader, paths, skip, progress)
     if labels is not None and rows is not None:
         clips = _labelled(clips, rows, labels, skipped, skip)
@@ -145,14 +152,7 @@ def read_clips(
     found = [each for each in reader.notes if each.clip in motion.names]
     found += [*findings(motion, min(reader.units)), *class_names(motion)]
     motion.info["findings"] = kept(found)
-    return PrepareReport(motion, skipped, found)
-
-
-def check_rate(rate: object, expected: str) -> None:
-    """Raise InputError, which begins as told, unless a frame rate is a number within RATES."""
-    low, high = RATES
-    if not isinstance(rate, int | float) or not low <= rate <= high:
-        raise InputError(f"{expected} a positive number, found {rate} ({low:g} to {high:g} are taken)")
+    return PrepareReport(motion, skipped, found, [] if labels is None else unread_columns(labels, columns))
 
 
 @dataclass(frozen=True)
@@ -171,11 +171,21 @@ class _Reader:
         self.base = source if source.is_dir() else source.parent
         self.rules, self.mending = rules, mending
         self.layout = load_layout(rules.layout) if isinstance(rules.layout, str) else rules.layout
+        self.rows: dict[str, LabelRow] = {}  # by clip, where the label file says how to read it
         self.units: set[str] = set()
         self.notes: list[Finding] = []
 
     def name(self, path: Path) -> str:
         return path.relative_to(self.base).as_posix()
+
+    def clip_names(self, path: Path) -> list[str]:
+        """Names of the clips of a file; none of one that cannot be read, which is found out when it is."""
+        if path.suffix.lower() == ".bvh":
+            return [self.name(path)]
+        try:
+            return [clip.name for clip in read_arrays(path, self.name(path))]
+        except InputError:
+            return []
 
     def where(self, clip: SourceClip, path: Path) -> str:
         return str(path) if clip.name == self.name(path) else f"{path} clip {clip.name}"
@@ -183,14 +193,16 @@ class _Reader:
     def clip(self, clip: SourceClip, path: Path) -> _Clip:
         where = self.where(clip, path)
         layout = self._layout(clip, where)
-        unit = self.rules.unit or clip.unit or layout.unit
+        row = self.rows.get(clip.name, LabelRow(0, clip.name, "", "", "", ""))
+        unit = row.unit or self.rules.unit or clip.unit or layout.unit
         if unit not in METRES:
             raise InputError(f"{where}: unit {unit!r} is not one of {', '.join(METRES)}")
-        rate = self.rules.fps if self.rules.fps is not None else clip.fps
+        rate = next((each for each in (row.fps, self.rules.fps, clip.fps) if each is not None), None)
         check_rate(rate, f"{where}: expected the frame rate (fps) as")
         self.units.add(unit)
         self.notes += [Finding("in the file", clip.name, None, note, "") for note in clip.notes]
-        return _Clip(clip.name, to_layout(clip, layout, unit, where, self.mending), float(rate))  # type: ignore[arg-type]  # checked
+        mending = replace(self.mending, up=row.up or self.mending.up)
+        return _Clip(clip.name, to_layout(clip, layout, unit, where, mending), float(rate))  # type: ignore[arg-type]  # checked
 
     def _layout(self, clip: SourceClip, where: str) -> Layout:
         if self.layout is None:

@@ -84,6 +84,49 @@ def test_rate_and_unit_of_the_user_win(tmp_path, source, layout):
     np.testing.assert_allclose(motion.clip(1)[0, 1], [0, 1, 0])
 
 
+def test_the_label_file_says_how_each_file_is_to_be_read(tmp_path, source, layout):
+    plain = prepare(source, layout, tmp_path / "plain").motion
+    rows = "file,label,fps,unit,up\na,sad,60,,-z\nb.bvh,,,inch,\n"
+    motion = prepare(source, layout, tmp_path / "out", labels(tmp_path, rows), fps=20.0, unit="mm").motion
+    assert motion.fps.tolist() == [20, 60]  # b.bvh by the option, a.BVH by its row
+    inches, millimetres = plain.clip(0) * 2.54, plain.clip(1) / 10  # the layout is in cm
+    np.testing.assert_allclose(motion.clip(0), inches, atol=1e-6)
+    np.testing.assert_allclose(motion.clip(1), millimetres[..., [0, 2, 1]] * [1, -1, 1], atol=1e-6)
+
+
+def test_rows_say_how_the_clips_of_an_array_are_to_be_read(tmp_path):
+    clips = np.random.default_rng(0).normal(size=(2, 10, 24, 3)).astype(np.float32)
+    np.savez(tmp_path / "all.npz", positions=clips, names=np.array(["one", "two"]), fps=30.0, layout="canonical")
+    names = prepare(tmp_path / "all.npz", "canonical", tmp_path / "plain").motion.names
+    rows = f"file,label,unit\n{names[0]},a,\n{names[1]},b,cm\n"
+    motion = prepare(tmp_path / "all.npz", "canonical", tmp_path / "out", labels(tmp_path, rows)).motion
+    np.testing.assert_allclose(motion.clip(0), clips[0], atol=1e-6)
+    np.testing.assert_allclose(motion.clip(1), clips[1] / 100, atol=1e-6)
+
+
+def test_columns_that_nothing_is_made_of_are_named(tmp_path, source, layout):
+    table = labels(tmp_path, "file,label,actor,subject,fps,note\na,sad,p,q,,\nb,sad,p,q,,\n")
+    assert prepare(source, layout, tmp_path / "out", table).unread == ["actor", "note"]
+    assert prepare(source, layout, tmp_path / "other", table, subject_column="actor").unread == ["subject", "note"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("fps", "fast", "expected fps as a positive number, found 'fast'"),
+        ("fps", "0", "expected fps as a positive number, found 0"),
+        ("fps", "nan", "expected fps as a positive number, found nan"),
+        ("unit", "yard", "unit 'yard' is not one of"),
+        ("up", "w", "up 'w' is not one of"),
+    ],
+)
+def test_what_a_row_cannot_say_of_its_file(tmp_path, source, layout, column, value, message):
+    table = labels(tmp_path, f"file,label,{column}\na,sad,{value}\nb,sad,\n")
+    with pytest.raises(InputError, match=f"labels.csv:2: {message}"):
+        prepare(source, layout, tmp_path / "out", table)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_declared_split_is_kept(tmp_path, source, layout):
     table = labels(tmp_path, "file,label,split\na,x,train\nb,y,test\n")
     motion = prepare(source, layout, tmp_path / "out", table).motion

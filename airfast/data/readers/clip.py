@@ -49,6 +49,17 @@ FARTHEST = 1e4
 """Metres from the origin; beyond it float32 cannot tell millimetres apart, and nobody was recorded there."""
 
 
+RATES = (0.01, 1e5)
+"""Frames a second that motion is recorded at, with room to either side."""
+
+
+def check_rate(rate: object, expected: str) -> None:
+    """Raise InputError, which begins as told, unless a frame rate is a number within RATES."""
+    low, high = RATES
+    if not isinstance(rate, int | float) or not low <= rate <= high:
+        raise InputError(f"{expected} a positive number, found {rate} ({low:g} to {high:g} are taken)")
+
+
 @dataclass(frozen=True)
 class Mending:
     """What the user has asked to be mended.

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from posixpath import splitext
 
+from airfast.data.readers.clip import UP, check_rate
 from airfast.errors import InputError
+from airfast.skeletons.layout import METRES
 
 
 @dataclass(frozen=True)
 class LabelRow:
-    """One row: its line in the CSV and what it says; "" is unknown or unlabelled."""
+    """One row: its line in the CSV and what it says; "" is unknown or unlabelled, an fps of None not said."""
 
     line: int
     file: str
@@ -21,6 +23,14 @@ class LabelRow:
     subject: str
     group: str
     split: str
+    fps: float | None = None
+    unit: str = ""
+    up: str = ""
+
+    @property
+    def about_the_file(self) -> bool:
+        """Whether it says how its file is to be read."""
+        return self.fps is not None or bool(self.unit or self.up)
 
 
 @dataclass(frozen=True)
@@ -33,22 +43,17 @@ class Columns:
 
 
 def read_labels(path: Path, columns: Columns) -> list[LabelRow]:
-    """Read a label file: `file`, the label column, and if present those of subject, group and `split`.
+    """Read a label file: `file`, the label column, and if present subject, group, `split`, `fps`, `unit` and `up`.
 
     Subject and group columns may be absent under their default names (`group` then stands in for `content`); a column
     that was asked for by another name must be there. The file is UTF-8, with a mark or without, or else cp1252.
 
     Raises:
-        InputError: the file cannot be read, a column is missing, or a row has too few or too many fields.
+        InputError: the file cannot be read, a column is missing, a row has too few or too many fields, or an fps, unit
+            or axis that cannot be.
     """
-    text = _text(path)
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
-        header = [" ".join(name.split()) for name in next(reader, [])]
-        subject, group = _checked(columns, header, path)
-        numbered = [(reader.line_num, fields) for fields in reader if fields]
-    except csv.Error as error:
-        raise InputError(f"{path}: cannot be read as CSV: {error}") from error
+    header, numbered = _table(path)
+    subject, group = _checked(columns, header, path)
     rows = []
     for line, fields in numbered:
         if len(fields) != len(header):
@@ -58,8 +63,15 @@ def read_labels(path: Path, columns: Columns) -> list[LabelRow]:
         if not file_name:
             raise InputError(f"{path}:{line}: expected a file name, found nothing")
         known = cell[columns.label], cell.get(subject, ""), cell.get(group, ""), cell.get("split", "")
-        rows.append(LabelRow(line, file_name, *known))
+        rows.append(LabelRow(line, file_name, *known, *_about_the_file(cell, f"{path}:{line}")))
     return rows
+
+
+def unread_columns(path: Path, columns: Columns) -> list[str]:
+    """The columns of a label file that :func:`read_labels` makes nothing of."""
+    header, _ = _table(path)
+    known = {"file", "split", "fps", "unit", "up", columns.label, *_checked(columns, header, path)}
+    return [name for name in header if name not in known]
 
 
 def match_rows(
@@ -115,6 +127,33 @@ def _shared_folders(files: Sequence[str]) -> int:
     return next(
         (at for at, folders in enumerate(zip(*parts, strict=False)) if len(set(folders)) > 1), min(map(len, parts))
     )
+
+
+def _about_the_file(cell: dict[str, str], where: str) -> tuple[float | None, str, str]:
+    """What a row says of how its file is to be read: frames a second, unit, upward axis."""
+    said, unit, up = (cell.get(name, "") for name in ("fps", "unit", "up"))
+    if unit and unit not in METRES:
+        raise InputError(f"{where}: unit {unit!r} is not one of {', '.join(METRES)}")
+    if up and up not in UP:
+        raise InputError(f"{where}: up {up!r} is not one of {', '.join(UP)}")
+    try:
+        fps = float(said) if said else None
+    except ValueError:
+        raise InputError(f"{where}: expected fps as a positive number, found {said!r}") from None
+    if fps is not None:
+        check_rate(fps, f"{where}: expected fps as")
+    return fps, unit, up
+
+
+def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The names of the columns, and each row with its line."""
+    text = _text(path)
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+        header = [" ".join(name.split()) for name in next(reader, [])]
+        return header, [(reader.line_num, fields) for fields in reader if fields]
+    except csv.Error as error:
+        raise InputError(f"{path}: cannot be read as CSV: {error}") from error
 
 
 def _text(path: Path) -> str:
