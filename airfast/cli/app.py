@@ -88,6 +88,22 @@ def describe(directory: Annotated[Path, typer.Argument(help="A prepared set.")])
     show_set(room.describe(MotionSet.load(directory)))
 
 
+@data_app.command()
+def layout(
+    file: Annotated[Path, typer.Argument(help="A BVH file.")],
+    out: Annotated[Path | None, typer.Option(help="Write the draft to this .json file, for --layout.")] = None,
+) -> None:
+    """Show the joints of a file, what they are taken for, and draft a layout from them."""
+    from airfast.cli.console import console, show_draft
+    from airfast.data.draft import draft_layout, write_draft
+
+    found = draft_layout(file)
+    show_draft(found)
+    if out is not None:
+        write_draft(found, out)
+        console.print(f"written to {out}; airfast data prepare FOLDER --layout {out}", highlight=False, soft_wrap=True)
+
+
 @app.command()
 def pretrain(
     directory: Annotated[

@@ -1,13 +1,17 @@
 """What every command shows with: the console, progress, facts; imports nothing that needs torch."""
 
+import glob
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from airfast.data.draft import FileDraft
 
 console = Console()
 
@@ -61,6 +65,17 @@ def short(value: Any) -> str:
     if isinstance(value, list):
         return f"{len(value)}: {', '.join(map(str, value))}"
     return ("no", "yes")[value] if isinstance(value, bool) else str(value)
+
+
+def show_draft(found: "FileDraft") -> None:
+    """The tree of a file, the canonical joint of each, what is left out, and what could not be told."""
+    left_out = set(found.draft.record["drop"])
+    for name, depth in zip(found.names, found.depths, strict=True):
+        matched = found.draft.matched.get(name, "left out" if glob.escape(name) in left_out else "")
+        console.print(f"{'  ' * depth}{escape(name)}  [dim]{escape(matched)}[/]", highlight=False, soft_wrap=True)
+    console.print(f"unit: {found.draft.record['unit']}")
+    for doubt in found.draft.doubts:
+        console.print(f"[yellow]could not be told:[/] {escape(doubt)}", highlight=False, soft_wrap=True)
 
 
 def show_predictions(found: Any) -> None:

@@ -220,7 +220,7 @@ def _source_clips(path: Path, name: str) -> list[SourceClip]:
     if path.suffix.lower() != ".bvh":
         return read_arrays(path, name)
     bvh = read_bvh(path)
-    return [SourceClip(name, bvh.positions, bvh.names, bvh.fps, notes=bvh.notes)]
+    return [SourceClip(name, bvh.positions, bvh.names, bvh.fps, notes=bvh.notes, parents=bvh.parents)]
 
 
 def _motion_files(source: Path) -> list[Path]:

@@ -21,7 +21,7 @@ moves with it; the lower segment owns what lies beyond. Collars belong to the to
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.resources import files
@@ -32,6 +32,13 @@ from airfast.errors import InputError
 
 METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254, "ft": 0.3048}
 """Metres in one unit of length."""
+
+CANONICAL = (
+    *("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle"),
+    *("spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder"),
+    *("right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand"),
+)
+"""Joints of the layout ``canonical``, in its order: those that joints of every layout can be matched to."""
 
 
 @dataclass(frozen=True)
@@ -157,8 +164,32 @@ def layout_from_record(record: Any, name: str, where: str | None = None) -> Layo
     return layout
 
 
+KEYS = {
+    "layout": ("note", "unit", "shoulders", "drop", "aliases", "high", "low", "joints", "name"),
+    "joint": ("name", "parent", "part", "mirror", "canonical"),
+    "high part": ("parent",),
+    "low part": ("parent", "high"),
+}
+
+
+def _unknown_keys(record: Mapping[str, Any]) -> list[str]:
+    """A line for every key that a layout has no use for: most likely one that is spelt wrongly."""
+    entries = [("layout", "", record), *(("joint", f" of {row['name']!r}", row) for row in record["joints"])]
+    entries += [
+        (f"{level} part", f" of {name!r}", row) for level in ("high", "low") for name, row in record[level].items()
+    ]
+    faults = []
+    for kind, whose, row in entries:
+        for key in [key for key in row if key not in KEYS[kind]]:
+            near = get_close_matches(str(key), KEYS[kind], n=1)
+            faults.append(f"unknown key {key!r}{whose}" + (f", did you mean {near[0]!r}?" if near else ""))
+    return faults
+
+
 def _build(record: Mapping[str, Any], name: str, where: str) -> Layout:
     rows: Sequence[Mapping[str, Any]] = record["joints"]
+    if faults := _unknown_keys(record):
+        raise InputError(f"{where}: {'; '.join(faults)}")
     low_rows: Mapping[str, Mapping[str, Any]] = record["low"]
     joints = tuple(str(row["name"]) for row in rows)
     low_names, high_names = tuple(low_rows), tuple(record["high"])
@@ -176,7 +207,7 @@ def _build(record: Mapping[str, Any], name: str, where: str) -> Layout:
         low_parents=tuple(_index(low_names, row["parent"], "part", where) for row in low_rows.values()),
         high_names=high_names,
         high_parents=tuple(_index(high_names, row["parent"], "part", where) for row in record["high"].values()),
-        canonical=tuple(row.get("canonical") for row in rows),
+        canonical=_canonical(rows, where),
         shoulders=(left, right),
         drop=tuple(record.get("drop", ())),
         aliases=dict(record.get("aliases", {})),
@@ -185,42 +216,66 @@ def _build(record: Mapping[str, Any], name: str, where: str) -> Layout:
     )
 
 
+def _canonical(rows: Sequence[Mapping[str, Any]], where: str) -> tuple[str | None, ...]:
+    """The canonical joint of each joint; InputError for one that there is not, or that two joints claim."""
+    named = [row.get("canonical") for row in rows]
+    faults = []
+    for name in sorted({str(name) for name in named if name}):
+        if name not in CANONICAL:
+            near = get_close_matches(name, CANONICAL, n=1)
+            faults.append(f"unknown canonical joint {name!r}" + (f", did you mean {near[0]!r}?" if near else ""))
+        elif named.count(name) > 1:
+            faults.append(f"canonical joint {name!r} is given to {named.count(name)} joints")
+    if faults:
+        raise InputError(f"{where}: {'; '.join(faults)}")
+    return tuple(named)
+
+
 def _check(layout: Layout, where: str) -> None:
-    if len(set(layout.joints)) < len(layout.joints):
-        twice = next(joint for joint in layout.joints if layout.joints.count(joint) > 1)
-        raise InputError(f"{where}: joint {twice!r} is listed twice")
+    """Raise InputError, which lists all that is wrong, unless tree, mirror, parts and shoulders are sound."""
+    if faults := list(_faults(layout)):
+        raise InputError(f"{where}: {'; '.join(faults)}")
+
+
+def _faults(layout: Layout) -> Iterator[str]:
+    twice = {joint for joint in layout.joints if layout.joints.count(joint) > 1}
+    yield from (f"joint {joint!r} is listed twice" for joint in sorted(twice))
     trees = (
         (layout.joints, layout.parents),
         (layout.low_names, layout.low_parents),
         (layout.high_names, layout.high_parents),
     )
     for names, parents in trees:
-        _check_tree(names, parents, where)
+        yield from _tree_faults(names, parents)
     for i, j in enumerate(layout.mirror):
         if layout.mirror[j] != i:
-            raise InputError(
-                f"{where}: {layout.joints[i]!r} mirrors {layout.joints[j]!r}, which does not mirror it back"
-            )
+            yield f"{layout.joints[i]!r} mirrors {layout.joints[j]!r}, which does not mirror it back"
     for names, owners in ((layout.low_names, layout.low), (layout.high_names, layout.high)):
-        empty = set(range(len(names))) - set(owners)
-        if empty:
-            raise InputError(f"{where}: part {names[min(empty)]!r} owns no joint")
-    if layout.shoulders[0] == layout.shoulders[1]:
-        raise InputError(f"{where}: both shoulders are {layout.joints[layout.shoulders[0]]!r}, expected two joints")
+        yield from (f"part {names[part]!r} owns no joint" for part in sorted(set(range(len(names))) - set(owners)))
+    left, right = layout.shoulders
+    if left == right:
+        yield f"both shoulders are {layout.joints[left]!r}, expected two joints"
+    elif layout.mirror[left] != right:
+        yield f"shoulders: {layout.joints[left]!r} and {layout.joints[right]!r} do not mirror each other"
+    elif (layout.canonical[left] or "left").startswith("right") or (layout.canonical[right] or "right").startswith(
+        "left"
+    ):
+        yield f"shoulders: expected left and right, found {layout.joints[left]!r} and {layout.joints[right]!r}"
     if layout.unit not in METRES:
-        raise InputError(f"{where}: unit {layout.unit!r} is not one of {', '.join(METRES)}")
+        yield f"unit {layout.unit!r} is not one of {', '.join(METRES)}"
 
 
-def _check_tree(names: Sequence[str], parents: Sequence[int], where: str) -> None:
+def _tree_faults(names: Sequence[str], parents: Sequence[int]) -> Iterator[str]:
     roots = [name for name, parent in _pairs(names, parents) if parent < 0]
     if len(roots) != 1:
-        raise InputError(f"{where}: expected one root (parent null), found {len(roots)}: {', '.join(roots) or 'none'}")
+        yield f"expected one root (parent null), found {len(roots)}: {', '.join(roots) or 'none'}"
     for start in range(len(names)):
         node, steps = start, 0
         while parents[node] >= 0 and steps <= len(names):
             node, steps = parents[node], steps + 1
         if steps > len(names):
-            raise InputError(f"{where}: {names[start]!r} hangs on a cycle of parents")
+            yield f"{names[start]!r} hangs on a cycle of parents"
+            return
 
 
 def _named(names: Sequence[str], name: str | None, kind: str, where: str) -> int:

@@ -24,8 +24,10 @@ def layout(tmp_path):
         "high": {"body": {"parent": None}},
         "low": {"body": {"parent": None, "high": "body"}},
         "joints": [
-            {"name": name, "parent": parent, "part": "body"}
-            for name, parent in zip(JOINTS, (None, "base", "arm", "base"), strict=True)
+            {"name": name, "parent": parent, "part": "body", "mirror": mirror}
+            for name, parent, mirror in zip(
+                JOINTS, (None, "base", "arm", "base"), ("base", "leg", "hand", "arm"), strict=True
+            )
         ],
     }
     path = tmp_path / "toy.json"
@@ -125,6 +127,17 @@ def test_what_a_row_cannot_say_of_its_file(tmp_path, source, layout, column, val
     with pytest.raises(InputError, match=f"labels.csv:2: {message}"):
         prepare(source, layout, tmp_path / "out", table)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_layout_whose_tree_is_not_the_files_is_refused(tmp_path, source, layout):
+    record = json.loads((tmp_path / "toy.json").read_text())
+    record["joints"][2]["parent"] = "leg"
+    (tmp_path / "toy.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"b\.bvh: layout toy has 'hand' below 'leg', the file below 'arm'"):
+        prepare(source, layout, tmp_path / "out")
+    record["joints"][2]["parent"] = "base"  # not the next above, but above
+    (tmp_path / "toy.json").write_text(json.dumps(record))
+    assert prepare(source, layout, tmp_path / "out").motion.layout.parents == (-1, 0, 0, 0)
 
 
 def test_a_declared_split_is_kept(tmp_path, source, layout):

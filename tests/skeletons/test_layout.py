@@ -97,11 +97,32 @@ def broken(change):
         (lambda r: r["joints"][3].update(name="neck", mirror="neck"), "'neck' is listed twice"),
         (lambda r: r.update(unit="yard"), "unit 'yard' is not one of m, cm, mm, inch, ft"),
         (lambda r: r.update(joints=3), "not a layout"),
+        (lambda r: r.update(shoulder=["a", "b"]), "unknown key 'shoulder', did you mean 'shoulders'?"),
+        (lambda r: r["joints"][3].update(miror="neck"), "unknown key 'miror' of 'head', did you mean 'mirror'?"),
+        (lambda r: r["low"]["head"].update(hihg="trunk"), "unknown key 'hihg' of 'head', did you mean 'high'?"),
+        (lambda r: r["joints"][3].update(canonical="haed"), "unknown canonical joint 'haed', did you mean 'head'?"),
+        (lambda r: r["joints"][2].update(canonical="head"), "canonical joint 'head' is given to 2 joints"),
+        (lambda r: r["shoulders"].reverse(), "expected left and right, found 'r_shoulder' and 'l_shoulder'"),
+        (
+            lambda r: r.update(shoulders=["l_shoulder", "r_elbow"]),
+            "'l_shoulder' and 'r_elbow' do not mirror each other",
+        ),
     ],
 )
 def test_unsound_layouts_are_refused(change, message):
     with pytest.raises(InputError, match=message):
         layout_from_record(broken(change), "x")
+
+
+def test_all_faults_are_listed_at_once():
+    record = load_layout("gait16").record()
+    record["joints"][4]["mirror"] = "root"
+    record["shoulders"].reverse()
+    record["unit"] = "yard"
+    with pytest.raises(InputError) as told:
+        layout_from_record(record, "x")
+    assert [piece in str(told.value) for piece in ("mirror it back", "left and right", "yard")] == [True] * 3
+    assert "\n" not in str(told.value)
 
 
 def test_a_file_that_is_not_json_names_its_line(tmp_path):

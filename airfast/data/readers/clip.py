@@ -24,6 +24,7 @@ class SourceClip:
         unit: "m", "cm" or "mm", None if the file does not say.
         layout: layout the file names, None if it names none.
         notes: what did not quite add up in the file, a line each.
+        parents: index of each node's parent, -1 for the root; None if the file does not say.
     """
 
     name: str
@@ -33,6 +34,7 @@ class SourceClip:
     unit: str | None = None
     layout: str | None = None
     notes: tuple[str, ...] = ()
+    parents: tuple[int, ...] | None = None
 
 
 UP = {
@@ -158,4 +160,19 @@ def _source_index(clip: SourceClip, layout: Layout, where: str) -> list[int]:
     missing = [name for name in layout.joints if name not in found]
     if missing:
         raise InputError(f"{where}: joint {missing[0]!r} of layout {layout.name} is missing")
-    return [found[name] for name in layout.joints]
+    index = [found[name] for name in layout.joints]
+    if clip.parents is not None:
+        _check_tree(clip.joints, clip.parents, index, layout, where)
+    return index
+
+
+def _check_tree(names: tuple[str, ...], parents: tuple[int, ...], index: list[int], layout: Layout, where: str) -> None:
+    """Raise InputError where a joint's parent in the layout is not above it in the file."""
+    for joint, parent in enumerate(layout.parents):
+        above = parents[index[joint]]
+        while above >= 0 and parent >= 0 and above != index[parent]:
+            above = parents[above]
+        if parent >= 0 and above < 0:
+            said = f"layout {layout.name} has {layout.joints[joint]!r} below {layout.joints[parent]!r}"
+            direct = parents[index[joint]]
+            raise InputError(f"{where}: {said}, the file below {names[direct] if direct >= 0 else 'nothing'!r}")
