@@ -79,20 +79,16 @@ def growth_faults(once: Trace, twice: Trace) -> list[str]:
 
 
 def record(work: Callable[[], Any]) -> Trace:
-    """Run `work` once to warm up, then under torch.profiler; both wait for the device."""
-    kind = torch.profiler.ProfilerActivity
-    activities = [kind.CUDA if torch.cuda.is_available() else kind.CPU]
+    """Run `work` once to warm up, then under torch.profiler; both wait for the device; without one, no trace."""
+    activities = [torch.profiler.ProfilerActivity.CUDA]
     work()
-    _wait()
+    if not torch.cuda.is_available():
+        return Trace((), 0)
+    torch.cuda.synchronize()
     with torch.profiler.profile(activities=activities, acc_events=True) as profile:
         work()
-        _wait()
+        torch.cuda.synchronize()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trace.json"
         profile.export_chrome_trace(str(path))
         return read_trace(json.loads(path.read_text())["traceEvents"])
-
-
-def _wait() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()

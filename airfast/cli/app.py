@@ -406,15 +406,39 @@ def predict(
 @app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    out: Annotated[Path, typer.Option(help="File to write; it ends in .pt2.")] = Path("encoder.pt2"),
-    precision: Annotated[str, typer.Option(help="fp32 or bf16")] = "fp32",
+    out: Annotated[Path | None, typer.Option(help="File to write; encoder.pt2 or model.onnx if not given.")] = None,
+    kind: Annotated[str, typer.Option("--format", help="pt2, onnx or onnx-int8")] = "pt2",
+    precision: Annotated[str, typer.Option(help="Of pt2: fp32 or bf16.")] = "fp32",
+    data: Annotated[Path | None, typer.Option(help="For onnx: where the run's set is, if it has moved.")] = None,
 ) -> None:
-    """Write a run's encoder, folded, as one file that PyTorch runs without airfast: clips in, features out."""
+    """Write a run as one file: pt2 (clips in, features out, by PyTorch alone) or ONNX (positions in, classes out)."""
     from airfast.cli.console import console
-    from airfast.deploy.export import export as write
 
-    write(run, out, precision)
-    console.print(f"written to {out}; torch.export.load({str(out)!r}).module()(clips)", highlight=False, soft_wrap=True)
+    if kind not in ("pt2", "onnx", "onnx-int8"):
+        raise InputError(f"--format {kind}: expected pt2, onnx or onnx-int8")
+    if kind == "pt2":
+        from airfast.deploy.export import export as write
+
+        out = out or Path("encoder.pt2")
+        write(run, out, precision)
+        use = f"torch.export.load({str(out)!r}).module()(clips)"
+        console.print(f"written to {out}; {use}", highlight=False, soft_wrap=True)
+        return
+    from airfast.deploy.onnx_export import export_onnx
+
+    if precision != "fp32":
+        raise InputError(
+            f"--precision {precision}: belongs to --format pt2; an ONNX file of 8-bit weights is onnx-int8"
+        )
+    out = out or Path("model.onnx")
+    parity = export_onnx(run, out, "int8" if kind == "onnx-int8" else "fp32", data)
+    console.print(
+        f"written to {out}; on {parity.clips} clips of the run: cosine of features ≥ {parity.cosine:.5f}, "
+        f"probabilities within {parity.probability:.2g}, {parity.agreement:.1%} the same class\n"
+        f"airfast.runtime.Model({str(out)!r})(positions, fps)",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 @app.command()

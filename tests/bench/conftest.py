@@ -1,8 +1,8 @@
 """As in tests/labels: without a CUDA device the kernels run in Triton's interpreter."""
 
-import os
-
 import torch
 
+from tests.interpreter import interpret_kernels
+
 if not torch.cuda.is_available():
-    os.environ.setdefault("TRITON_INTERPRET", "1")
+    interpret_kernels()

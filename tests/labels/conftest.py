@@ -1,8 +1,8 @@
 """Without a CUDA device the kernels run in Triton's interpreter, which has to be chosen before Triton is imported."""
 
-import os
-
 import torch
 
+from tests.interpreter import interpret_kernels
+
 if not torch.cuda.is_available():
-    os.environ.setdefault("TRITON_INTERPRET", "1")
+    interpret_kernels()
