@@ -78,6 +78,7 @@ SECTIONS = {
     "The label stage": labels,
     "Quality": quality,
     "On a GPU": gpu,
+    "A run as a file for a device": lambda: page("exported"),
     "What a run costs": lambda: page("resources"),
     "Faults that the tests notice": lambda: page("mutants"),
 }
