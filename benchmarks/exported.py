@@ -112,8 +112,8 @@ def markdown(record: dict[str, Any]) -> str:
         "",
         f"Positions of one whole clip ({record['data']}) to its class; facing, velocities, resampling and head are in "
         f"it. ms a clip, {ROUNDS} rounds in turn; ×: of torch at as many threads; same: test clips ({record['tests']}) "
-        "of the class that torch says. The encoders were trained for a few epochs: their accuracies say only whether ways "
-        "agree.",
+        "of the class that torch says. The encoders were trained for a few epochs: their accuracies say only whether "
+        "ways agree.",
         "",
         "| encoder | way | threads | MB | p50 | p99 | × | accuracy | same |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|",
