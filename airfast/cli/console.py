@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 if TYPE_CHECKING:
     from airfast.data.draft import FileDraft
@@ -80,7 +80,8 @@ def show_draft(found: "FileDraft") -> None:
 
 def show_predictions(found: Any) -> None:
     """A row a clip or window: class, probability, runner-up, and what to make of it."""
-    table = Table("clip", "seconds", "class", "probability", "runner-up", "note", box=None)
+    name = Column("clip", overflow="fold")  # a name that is cut short names nothing
+    table = Table(name, "seconds", "class", "probability", "runner-up", "note", box=None)
     for each in found.itertuples():
         notes = ["unsure"] * each.unsure + ["unlike the training clips"] * each.unlike
         second = f"{each.second} {each.second_probability:.2f}"

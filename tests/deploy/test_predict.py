@@ -27,6 +27,7 @@ def test_from_a_run_to_predictions(run, folder, hostile, tmp_path):  # noqa: F81
     status, out, _ = run("predict", encoder, clips, "--device", "cpu")
     assert status == 0
     assert out.count("–") == len(hostile)  # from–to, a row a clip
+    assert "…" not in out
     window = ("--window", "1", "--hop", "0.5", "--device", "cpu")
     for ending in ("csv", "jsonl"):
         assert run("predict", encoder, clips, *window, "--out", tmp_path / f"p.{ending}")[0] == 0
