@@ -4,7 +4,7 @@ import fcntl
 import os
 import platform
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -34,6 +34,12 @@ def replacing(path: Path) -> Iterator[Path]:
             os.close(file)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
+def check_ending(out: Path, endings: Sequence[str]) -> None:
+    """Raise InputError, before any work, unless a name ends in one of these."""
+    if out.suffix not in endings:
+        raise InputError(f"--out {out}: expected a name that ends in {' or '.join(endings)}")
 
 
 def write_text(path: Path, text: str) -> None:

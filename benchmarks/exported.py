@@ -21,7 +21,7 @@ import torch
 
 from airfast import MotionSet, fit_head, load_config, load_encoder, pretrain
 from airfast.bench.machine import machine, title
-from airfast.deploy.head import load_head
+from airfast.deploy.head import TENSORS, load_head
 from airfast.deploy.onnx_export import export_onnx
 from airfast.deploy.pipeline import pipeline
 from airfast.runs.folder import read_split
@@ -49,13 +49,15 @@ def trained(data: Path, hidden: int, frames: int, epochs: int, place: Path) -> P
 
 def ways(run: Path, threads: int) -> dict[str, tuple[Way, int]]:
     """Every way of running it, and the bytes it takes on disk."""
-    network = pipeline(load_encoder(run), load_head(run))
+    head = load_head(run)
+    network = pipeline(load_encoder(run), head)
 
     def by_torch(positions: np.ndarray, fps: float) -> np.ndarray:  # type: ignore[type-arg]
         with torch.inference_mode():
             return network(torch.from_numpy(positions)[None], torch.tensor([fps]))[1][0].numpy()
 
-    weights = sum(each.numel() * each.element_size() for each in network.state_dict().values())
+    tensors = [*network.state_dict().values(), *(getattr(head, name) for name in TENSORS)]
+    weights = sum(each.numel() * each.element_size() for each in tensors)
     found: dict[str, tuple[Way, int]] = {"torch, fp32": (by_torch, weights)}
     for precision in ("fp32", "int8"):
         path = run / f"{precision}.onnx"

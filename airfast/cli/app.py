@@ -388,10 +388,12 @@ def predict(
     device: Device = "auto",
 ) -> None:
     """Say the class of any clips, how sure that is, and what is unlike anything that was trained on."""
+    from airfast.atomic import check_ending
     from airfast.cli.console import console, show_findings, show_predictions
-    from airfast.deploy.predict import Predictor, check_ending, write_predictions
+    from airfast.deploy.predict import ENDINGS, Predictor, write_predictions
 
-    check_ending(out)
+    if out is not None:
+        check_ending(out, ENDINGS)
     predictor = Predictor(run, device, layout, fps, unit, threshold)
     motion = predictor.embedder.clips(clips)
     show_findings(motion.info.get("findings", []))

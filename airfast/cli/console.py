@@ -1,6 +1,5 @@
 """What every command shows with: the console, progress, facts; imports nothing that needs torch."""
 
-import glob
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -69,9 +68,10 @@ def short(value: Any) -> str:
 
 def show_draft(found: "FileDraft") -> None:
     """The tree of a file, the canonical joint of each, what is left out, and what could not be told."""
-    left_out = set(found.draft.record["drop"])
+    kept = {joint["name"] for joint in found.draft.record["joints"]}
     for name, depth in zip(found.names, found.depths, strict=True):
-        matched = found.draft.matched.get(name, "left out" if glob.escape(name) in left_out else "")
+        left_out = name not in kept and not name.endswith("_end")
+        matched = found.draft.matched.get(name, "left out" if left_out else "")
         console.print(f"{'  ' * depth}{escape(name)}  [dim]{escape(matched)}[/]", highlight=False, soft_wrap=True)
     console.print(f"unit: {found.draft.record['unit']}")
     for doubt in found.draft.doubts:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from airfast.atomic import write_text
+from airfast.atomic import check_ending, write_text
 from airfast.data.gate import body_size
 from airfast.data.readers.bvh import read_bvh
 from airfast.errors import InputError
@@ -46,8 +46,7 @@ def write_draft(found: FileDraft, out: Path) -> None:
         InputError: another ending than .json, or a draft that lacks what a layout must have (it is written before, to
             be completed by hand).
     """
-    if out.suffix != ".json":
-        raise InputError(f"--out {out}: expected a name that ends in .json")
+    check_ending(out, (".json",))
     write_text(out, json.dumps(found.draft.record, indent=1, ensure_ascii=False) + "\n")
     try:
         layout_from_record(found.draft.record, out.stem, str(out))

@@ -193,7 +193,7 @@ class _Reader:
     def clip(self, clip: SourceClip, path: Path) -> _Clip:
         where = self.where(clip, path)
         layout = self._layout(clip, where)
-        row = self.rows.get(clip.name, LabelRow(0, clip.name, "", "", "", ""))
+        row = self.rows.get(clip.name, LabelRow(0, clip.name))
         unit = row.unit or self.rules.unit or clip.unit or layout.unit
         if unit not in METRES:
             raise InputError(f"{where}: unit {unit!r} is not one of {', '.join(METRES)}")
@@ -290,7 +290,7 @@ def _labelled(
 
 def _assemble(clips: Sequence[_Clip], reader: _Reader, source: Path, files: Sequence[Path]) -> MotionSet:
     assert reader.layout is not None  # set by the first clip
-    rows = [clip.row or LabelRow(0, clip.name, "", "", "", "") for clip in clips]
+    rows = [clip.row or LabelRow(0, clip.name) for clip in clips]
     classes = tuple(sorted({row.label for row in rows} - {""}))
     index = {label: i for i, label in enumerate(classes)} | {"": -1}
     notes = {note for path in files if (note := notes_path(path)) and path.suffix.lower() in (".npy", ".npz")}

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from airfast.atomic import replacing
+from airfast.atomic import check_ending, replacing
 from airfast.deploy.fold import fold
 from airfast.errors import InputError
 from airfast.models.deployed import DeployedEncoder
@@ -31,8 +31,7 @@ def export(run: Path | str, out: Path | str, precision: str = "fp32") -> Path:
         InputError: no such run, a wrong suffix or precision, a file that cannot be written.
     """
     out = Path(out)
-    if out.suffix != ".pt2":
-        raise InputError(f"--out {out}: expected a name that ends in .pt2")
+    check_ending(out, (".pt2",))
     if precision not in PRECISIONS:
         raise InputError(f"--precision {precision}: expected fp32 or bf16")
     encoder = load_encoder(run)

@@ -15,13 +15,34 @@ TENSORS = ("mean", "scale", "weight", "bias", "whitening")
 
 
 @dataclass(frozen=True)
-class Head:
+class Linear:
+    """A linear classifier of standardised features.
+
+    Attributes:
+        mean, scale: (D,) float32, what features are standardised by.
+        weight, bias: (C, D) and (C,) float32, of standardised features.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    weight: Tensor
+    bias: Tensor
+
+    def standardised(self, features: Tensor) -> Tensor:
+        """Features (N, D) as the classifier reads them."""
+        return (features - self.mean) * self.scale
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Features (N, D) to logits (N, C)."""
+        return self.standardised(features) @ self.weight.T + self.bias
+
+
+@dataclass(frozen=True)
+class Head(Linear):
     """A calibrated linear classifier of features, and the spread of the training features that new ones are held to.
 
     Attributes:
         classes: C names.
-        mean, scale: (D,) float32, what features are standardised by.
-        weight, bias: (C, D) and (C,) float32, of standardised features.
         temperature: what logits are divided by (Guo et al., ICML 2017).
         whitening: (D, D) float32; standardised training features times it have a covariance of one.
         limit: length of a whitened feature (its Mahalanobis distance, Lee et al., NeurIPS 2018) beyond which a clip is
@@ -29,21 +50,9 @@ class Head:
     """
 
     classes: tuple[str, ...]
-    mean: Tensor
-    scale: Tensor
-    weight: Tensor
-    bias: Tensor
     temperature: float
     whitening: Tensor
     limit: float
-
-    def standardised(self, features: Tensor) -> Tensor:
-        """Features (N, D) as the classifier reads them."""
-        return (features - self.mean) * self.scale
-
-    def logits(self, features: Tensor) -> Tensor:
-        """Features (N, D) to logits (N, C) before calibration."""
-        return self.standardised(features) @ self.weight.T + self.bias
 
     def probability(self, features: Tensor) -> Tensor:
         """Features (N, D) to calibrated probabilities (N, C)."""
@@ -86,4 +95,5 @@ def load_head(run: Path) -> Head:
         raise InputError(f"{path}: a file of another kind, expected {', '.join(TENSORS)}")
     if about["encoder"] != file_sha256(encoder_path(run)):
         raise InputError(f"{path}: fitted on another encoder; fit it again with: airfast fit-head {run}")
-    return Head(tuple(about["classes"]), temperature=about["temperature"], limit=about["limit"], **tensors)
+    classes = tuple(about["classes"])
+    return Head(**tensors, classes=classes, temperature=about["temperature"], limit=about["limit"])

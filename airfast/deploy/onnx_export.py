@@ -12,15 +12,14 @@ import numpy as np
 import torch
 
 from airfast._version import __version__
-from airfast.atomic import replacing
+from airfast.atomic import check_ending, replacing
 from airfast.data.motion import MotionSet
 from airfast.data.source import Source, open_motion
 from airfast.deploy.embed import Embedder
 from airfast.deploy.head import FOLDER, HEAD, Head, encoder_path, load_head
 from airfast.deploy.pipeline import pipeline
 from airfast.errors import InputError
-from airfast.runs.checkpoint import load_encoder
-from airfast.runs.folder import read_split
+from airfast.runs.folder import read_split, source_of
 from airfast.runtime import Model
 
 CLIPS = 64  # that parity is measured on, at most
@@ -63,8 +62,7 @@ def export_onnx(run: Path | str, out: Path | str, precision: str = "fp32", data:
         InputError: no such run or set, another ending, ONNX not installed, or a file whose answers are not the run's.
     """
     run, out = Path(run), Path(out)
-    if out.suffix != ".onnx":
-        raise InputError(f"--out {out}: expected a name that ends in .onnx")
+    check_ending(out, (".onnx",))
     if precision not in LEAST_COSINE:
         raise InputError(f"--precision {precision}: expected fp32 or int8 of an ONNX file")
     head = load_head(run) if (run / FOLDER / HEAD).is_file() else None
@@ -97,9 +95,7 @@ def export_onnx(run: Path | str, out: Path | str, precision: str = "fp32", data:
 def known_clips(run: Path, embedder: Embedder, data: Source) -> MotionSet:
     """Clips of the run to compare on: of the test side, or of the training side where there is none."""
     known = read_split(run)
-    source = known["data"] if data is None else data
-    if source is None:
-        raise InputError(f"{run}: trained on a set in memory; say with data (--data) what to compare on")
+    source = source_of(run, known, data, "compare on")
     motion = embedder.clips(open_motion(source))
     wanted = set(known["test"] or known["train"])
     chosen = [index for index, name in enumerate(motion.names) if name in wanted][:CLIPS]
@@ -116,7 +112,7 @@ def traced(embedder: Embedder, head: Head | None, precision: str) -> Any:
         from onnxruntime.quantization import QuantType, quantize_dynamic  # type: ignore[import-untyped]
     except ImportError as error:
         raise InputError(f"{error.name} is not installed; pip install 'airfast[onnx]'") from None
-    network = pipeline(load_encoder(embedder.run), head)
+    network = pipeline(embedder.encoder_, head)
     joints = len(embedder.encoder_.layout.joints)
     example = torch.randn(3, 50, joints, 3, generator=torch.Generator().manual_seed(0)), torch.full((3,), 30.0)
     batch, frames = torch.export.Dim("batch", min=1, max=1 << 16), torch.export.Dim("frames", min=2, max=1 << 20)

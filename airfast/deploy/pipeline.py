@@ -28,23 +28,14 @@ class Pipeline(nn.Module):
         self.root, self.shoulders = encoder.layout.root, encoder.layout.shoulders
         self.register_buffer("steps", torch.linspace(0, 1, inputs.frames))
         self.encoder: nn.Module = fold(encoder) if isinstance(encoder, DeployedEncoder) else encoder
-        self.headed = head is not None
-        if head is not None:
-            for name in ("mean", "scale", "whitening"):
-                self.register_buffer(name, getattr(head, name))
-            self.register_buffer("weight", head.weight.T / head.temperature)
-            self.register_buffer("bias", head.bias / head.temperature)
-            self.limit = head.limit
+        self.head = head
 
     def forward(self, positions: Tensor, fps: Tensor) -> tuple[Tensor, ...]:
         """Features (B, D); with a head also probabilities (B, C) and the distance (B,) of :class:`Head`."""
         features = self.encoder(self.clips(positions, fps))
-        if not self.headed:
+        if self.head is None:
             return (features,)
-        rows = (features - self.get_buffer("mean")) * self.get_buffer("scale")
-        probability = torch.softmax(rows @ self.get_buffer("weight") + self.get_buffer("bias"), dim=1)
-        length = (rows @ self.get_buffer("whitening")).square().sum(dim=1).sqrt()
-        return features, probability, length / self.limit
+        return features, self.head.probability(features), self.head.distance(features)
 
     def clips(self, positions: Tensor, fps: Tensor) -> Tensor:
         """What the encoder reads: (B, C, T, J)."""

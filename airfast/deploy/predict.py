@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from airfast.atomic import replacing
+from airfast.atomic import check_ending, replacing
 from airfast.data.motion import MotionSet
 from airfast.data.windows import cut
 from airfast.deploy.embed import Embedder
@@ -94,15 +94,9 @@ class Predictor:
         )
 
 
-def check_ending(out: Path | None) -> None:
-    """Raise InputError unless predictions can be written under this name."""
-    if out is not None and out.suffix not in ENDINGS:
-        raise InputError(f"--out {out}: expected a name that ends in {' or '.join(ENDINGS)}")
-
-
 def write_predictions(found: pd.DataFrame, out: Path) -> None:
     """Write predictions as .csv or, a JSON object a line, as .jsonl; InputError for another ending."""
-    check_ending(out)
+    check_ending(out, ENDINGS)
     with replacing(out) as part:
         if out.suffix == ".csv":
             found.to_csv(part, index=False, float_format="%.6g")

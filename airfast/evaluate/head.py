@@ -1,7 +1,6 @@
 """Fitting a head on a run's encoder: a classifier of its training clips, calibrated on some that it did not see."""
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from airfast.data.readers.labels import Columns, match_rows, read_labels
 from airfast.data.source import Source
 from airfast.data.splits import split
 from airfast.deploy.embed import encode
-from airfast.deploy.head import FOLDER, HEAD, REPORT, Head, encoder_path, save_head
+from airfast.deploy.head import FOLDER, HEAD, REPORT, Head, Linear, save_head
 from airfast.device import pick_device
 from airfast.errors import InputError
 from airfast.evaluate.finetune import fine_tune
@@ -62,21 +61,6 @@ class HeadReport:
     accuracy: float | None
     calibration_error: tuple[float, float] | None
     held_out_calibration_error: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A classifier before calibration, and the encoder under it."""
-
-    encoder: Deployed
-    mean: Tensor
-    scale: Tensor
-    weight: Tensor
-    bias: Tensor
-
-    def logits(self, features: Tensor) -> Tensor:
-        """Features (N, D) to logits (N, C)."""
-        return (features - self.mean) * self.scale @ self.weight.T + self.bias
 
 
 def fit_head(
@@ -122,28 +106,24 @@ def fit_head(
         raise InputError(
             f"{run}: {len(train)} labelled training clips; expected at least two classes; --labels names them"
         )
-    fit: Callable[[Integers, Integers], Fit] = lambda side, other: fitted(  # noqa: E731
-        model, encoder, motion, side, other, seed, place
-    )
     fitting, held = held_out(motion, train, encoder.config.split.kind, seed)
-    found = fit(fitting, held)
     answers = torch.from_numpy(motion.labels)
-    logits = found.logits(encode(found.encoder, motion.select(held), place))
+    _, linear, features = fitted(model, encoder, motion, fitting, seed, place)
+    logits = linear.logits(features[held])
     temperature = best_temperature(logits, answers[held])
     held_error = errors(logits, answers[held], temperature)
-    found = fit(train, test)
-    near, far = (encode(found.encoder, motion.select(side), place) for side in (fitting, held))
-    whitening, limit = spread(*((each - found.mean) * found.scale for each in (near, far)))
+    encoder, linear, features = fitted(model, encoder, motion, train, seed, place)
+    whitening, limit = spread(*(linear.standardised(features[side]) for side in (fitting, held)))
     (run / FOLDER).mkdir(exist_ok=True)
     for name in (HEAD, ENCODER, REPORT):
         (run / FOLDER / name).unlink(missing_ok=True)
     if model == "finetuned":
-        save_encoder(run / FOLDER, found.encoder.cpu(), known.get("epoch", 0))
-    head = Head(motion.classes, found.mean, found.scale, found.weight, found.bias, temperature, whitening, limit)
+        save_encoder(run / FOLDER, encoder, 0)
+    head = Head(**vars(linear), classes=motion.classes, temperature=temperature, whitening=whitening, limit=limit)
     save_head(run, head)
     accuracy = error = None
     if len(test):
-        logits = head.logits(encode(load_encoder(encoder_path(run)), motion.select(test), place))
+        logits = head.logits(features[test])
         accuracy = float((logits.argmax(dim=1) == answers[test]).float().mean())
         error = errors(logits, answers[test], temperature)
     counts = len(train), len(held), len(test)
@@ -177,27 +157,34 @@ def held_out(motion: MotionSet, train: Integers, kind: str, seed: int) -> tuple[
 
 
 def fitted(
-    model: str, encoder: Deployed, motion: MotionSet, train: Integers, test: Integers, seed: int, place: torch.device
-) -> Fit:
-    """A classifier of the training clips; ``test`` is looked at by neither model."""
+    model: str, encoder: Deployed, motion: MotionSet, train: Integers, seed: int, place: torch.device
+) -> tuple[Deployed, Linear, Tensor]:
+    """A classifier of the training clips, the encoder under it, and that encoder's features (N, D) of the whole set."""
+    if model == "logistic":
+        features = encode(encoder, motion, place)
+        return encoder, logistic(features[train], motion.labels[train], len(motion.classes)), features
     answers = torch.from_numpy(motion.labels)
-    if model == "finetuned":
-        clips = DeviceClips.from_motion(motion, encoder.config.inputs, place)
-        sides = torch.from_numpy(train), answers[train], torch.from_numpy(train[:1]), answers[train[:1]]
-        tuned = fine_tune(encoder, clips, *sides, len(motion.classes), seed)
-        behind = tuned.classifier.cpu()
-        mean, scale = behind.get_buffer("mean"), behind.get_buffer("scale")
-        return Fit(tuned.encoder, mean, scale, behind.linear.weight.detach(), behind.linear.bias.detach())
-    features = encode(encoder, motion.select(train), place)
+    clips = DeviceClips.from_motion(motion, encoder.config.inputs, place)
+    # Only what is left after the last epoch is used: the clip to test on need not be another.
+    sides = torch.from_numpy(train), answers[train], torch.from_numpy(train[:1]), answers[train[:1]]
+    tuned = fine_tune(encoder, clips, *sides, len(motion.classes), seed)
+    behind = tuned.classifier.cpu()
+    weight, bias = behind.linear.weight.detach(), behind.linear.bias.detach()
+    linear = Linear(behind.get_buffer("mean"), behind.get_buffer("scale"), weight, bias)
+    return tuned.encoder, linear, encode(tuned.encoder, motion, place)
+
+
+def logistic(features: Tensor, labels: Integers, classes: int) -> Linear:
+    """Logistic regression (scikit-learn, C = 1) on features (n, D) of sd 1."""
     mean, scale = standardisation(features)
     scale = scale * features.shape[1] ** 0.5 / 8  # sd 1, as the regularisation of the baselines has it
-    learnt = LogisticRegression(C=1.0, max_iter=5000).fit(((features - mean) * scale).numpy(), motion.labels[train])
+    learnt = LogisticRegression(C=1.0, max_iter=5000).fit(((features - mean) * scale).numpy(), labels)
     coefficients, intercepts = (torch.from_numpy(each).float() for each in (learnt.coef_, learnt.intercept_))
     if len(learnt.classes_) == 2:  # one logit, of the second
         coefficients, intercepts = (torch.cat([-each, each]) / 2 for each in (coefficients, intercepts))
-    weight, bias = torch.zeros(len(motion.classes), features.shape[1]), torch.full((len(motion.classes),), ABSENT)
+    weight, bias = torch.zeros(classes, features.shape[1]), torch.full((classes,), ABSENT)
     weight[learnt.classes_], bias[learnt.classes_] = coefficients, intercepts
-    return Fit(encoder, mean, scale, weight, bias)
+    return Linear(mean, scale, weight, bias)
 
 
 def best_temperature(logits: Tensor, labels: Tensor) -> float:

@@ -15,7 +15,7 @@ from airfast.data.splits import split
 from airfast.errors import InputError
 from airfast.evaluate.metrics import Integers, Scores, score
 from airfast.models.deployed import Deployed
-from airfast.runs.folder import read_split
+from airfast.runs.folder import read_split, source_of
 from airfast.skeletons.layout import load_layout
 
 SplitKind = Literal["random", "subject", "group"]
@@ -88,9 +88,7 @@ def draw_tasks(run: Path, encoder: Deployed, data: Source, kind: SplitKind, seed
 
 def open_for(run: Path, encoder: Deployed, known: dict[str, Any], data: Source) -> MotionSet:
     """The set to evaluate on, on the encoder's joints."""
-    source = known["data"] if data is None else data
-    if source is None:
-        raise InputError(f"{run}: trained on a set in memory; say with data (--data) what to evaluate on")
+    source = source_of(run, known, data, "evaluate on")
     motion = open_motion(source)
     if motion.layout.joints == encoder.layout.joints:
         return motion

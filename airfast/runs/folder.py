@@ -151,6 +151,14 @@ def read_split(run: Path) -> dict[str, Any]:
     return known
 
 
+def source_of(run: Path, known: dict[str, Any], data: Source, purpose: str) -> Source:
+    """Where a run's clips are: as told with ``data``, or as its split says; InputError where neither does."""
+    source: Source = known["data"] if data is None else data
+    if source is None:
+        raise InputError(f"{run}: trained on a set in memory; say with data (--data) what to {purpose}")
+    return source
+
+
 def read_config(run: Path) -> Config:
     """The resolved configuration that a run was told."""
     if not (run / "config.yaml").is_file():

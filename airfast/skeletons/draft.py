@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from glob import escape
 from typing import Any
 
-from airfast.skeletons.layout import CANONICAL, METRES, load_layout
+from airfast.skeletons.layout import METRES, canonical_names, load_layout
 
 SIDES = {"left": "left", "l": "left", "lft": "left", "right": "right", "r": "right", "rgt": "right"}
 ARM = ("collar", "clav", "shoulder", "shldr", "arm", "humerus", "elbow", "radius", "wrist", "hand")
@@ -27,6 +27,7 @@ UPPER_ARM = ("wrist", "elbow", "shoulder", "collar")  # from the end of the arm 
 UPPER_LEG = ("ankle", "knee", "hip")
 PARTS = {"hip": "thigh", "knee": "thigh", "ankle": "shank", "foot": "shank"}
 PARTS |= {"collar": "", "shoulder": "upper_arm", "elbow": "upper_arm", "wrist": "forearm", "hand": "forearm"}
+TWIN = {"left": "right", "right": "left"}
 USUAL = (1.2, 2.1)  # metres, longest side of a standing body: what a unit must give to be believed
 
 
@@ -58,7 +59,7 @@ def draft(names: Sequence[str], parents: Sequence[int], size: float | None = Non
     for side in ("left", "right"):
         matched |= arm(tree, side) | leg(tree, side)
     matched |= trunk(tree, {canonical: node for node, canonical in matched.items()})
-    doubts = [f"no {joint}" for joint in CANONICAL if needed(joint) and joint not in matched.values()]
+    doubts = [f"no {joint}" for joint in canonical_names() if needed(joint) and joint not in matched.values()]
     doubts += list(strange(tree, matched))
     kept = sorted({*matched, *between(tree, matched)})
     unit, doubt = guessed_unit(size)
@@ -87,7 +88,7 @@ def strange(tree: "Tree", matched: dict[int, str]) -> Iterator[str]:
     """What speaks against a match: a joint whose twin is missing, a joint of no known name within a limb."""
     for node, joint in sorted(matched.items()):
         side, _, rest = joint.partition("_")
-        twin = {"left": "right", "right": "left"}.get(side)
+        twin = TWIN.get(side)
         if twin is None:
             continue
         if f"{twin}_{rest}" not in matched.values():
@@ -161,7 +162,7 @@ def trunk(tree: Tree, limbs: dict[str, int]) -> dict[int, str]:
     legs = tree.common([limbs[joint] for joint in ("left_hip", "right_hip") if joint in limbs])
     over_legs = list(tree.above(legs)) if legs is not None else []
     named = [node for node in over_legs if has(tree.words[node], ("hip", "pelvis"))]
-    pelvis = (named or over_legs or [None])[0]  # type: ignore[list-item]
+    pelvis = next(iter([*named, *over_legs]), None)
     head = next((node for node in middle if has(tree.words[node], ("head",))), None)
     if pelvis is not None:
         found[pelvis] = "pelvis"
@@ -171,14 +172,12 @@ def trunk(tree: Tree, limbs: dict[str, int]) -> dict[int, str]:
     necks = [node for node in middle if has(tree.words[node], ("neck",)) and node in tree.above(head)]
     if necks:
         found[necks[0]] = "neck"
-    arms = [
-        limbs[f"{side}_{joint}"] for side in ("left", "right") for joint in ("shoulder",) if f"{side}_{joint}" in limbs
-    ]
+    arms = [limbs[joint] for joint in ("left_shoulder", "right_shoulder") if joint in limbs]
     chest = tree.common([*arms, head])
     if pelvis is None or chest is None:
         return found
     spine = [node for node in tree.above(chest) if node in middle and node not in found and pelvis in tree.above(node)]
-    spine = [node for node in reversed(spine) if node != pelvis]
+    spine.reverse()
     places = {0: (), 1: ("spine3",), 2: ("spine1", "spine3")}.get(len(spine), ("spine1", "spine2", "spine3"))
     return found | dict(zip([*spine[: len(places) - 1], *spine[-1:]], places, strict=True))
 
@@ -201,10 +200,10 @@ def joint_record(tree: Tree, node: int, kept: Sequence[int], matched: dict[int, 
     parent = next((above for above in tree.above(tree.parents[node]) if above in kept), None)
     side, _, rest = (joint or "").partition("_")
     record = {"name": tree.names[node], "parent": None if parent is None else tree.names[parent]}
-    twin = {"left": "right", "right": "left"}.get(side)
+    twin = TWIN.get(side)
     if twin is None:
-        below_neck = not any(matched.get(above) == "neck" for above in tree.above(node))
-        return record | {"part": "torso" if below_neck and joint != "head" else "head", "canonical": joint}
+        head = joint == "head" or any(matched.get(above) == "neck" for above in tree.above(node))
+        return record | {"part": "head" if head else "torso", "canonical": joint}
     mirror = next((tree.names[other] for other, name in matched.items() if name == f"{twin}_{rest}"), tree.names[node])
     return record | {"part": f"{side}_{PARTS[rest]}" if PARTS[rest] else "torso", "mirror": mirror, "canonical": joint}
 
@@ -220,7 +219,7 @@ def guessed_unit(size: float | None) -> tuple[str, tuple[str, ...]]:
 
 def without_prefix(names: Sequence[str]) -> list[str]:
     """Names without what all of them begin with, up to a mark (``mixamorig:``, ``Bip01 ``), or namespaces."""
-    bare = [name.rpartition(":")[2] for name in names if name]
+    bare = [name.rpartition(":")[2] for name in names]
     marked = [
         match.group() for name in bare if (match := re.match(r"[A-Za-z]+\d*[ _.\-]|mixamorig\d*|Character\d+_", name))
     ]

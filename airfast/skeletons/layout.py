@@ -24,6 +24,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,6 @@ from airfast.errors import InputError
 
 METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254, "ft": 0.3048}
 """Metres in one unit of length."""
-
-CANONICAL = (
-    *("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle"),
-    *("spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder"),
-    *("right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand"),
-)
-"""Joints of the layout ``canonical``, in its order: those that joints of every layout can be matched to."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +115,16 @@ def known_layouts() -> tuple[str, ...]:
     return tuple(sorted(entry.name.removesuffix(".json") for entry in entries if entry.name.endswith(".json")))
 
 
+def _shipped(name: str) -> Any:
+    return json.loads((files("airfast.skeletons") / "layouts" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+@cache
+def canonical_names() -> tuple[str, ...]:
+    """Joints of the layout ``canonical``, in its order: those that joints of every layout can be matched to."""
+    return tuple(row["name"] for row in _shipped("canonical")["joints"])
+
+
 def load_layout(name_or_path: str | Path) -> Layout:
     """Load a shipped layout by name, or any layout from the path of its `.json` file.
 
@@ -130,8 +134,7 @@ def load_layout(name_or_path: str | Path) -> Layout:
     known = known_layouts()
     if str(name_or_path) in known:
         name = str(name_or_path)
-        text = (files("airfast.skeletons") / "layouts" / f"{name}.json").read_text(encoding="utf-8")
-        return layout_from_record(json.loads(text), name)
+        return layout_from_record(_shipped(name), name)
     path = Path(name_or_path)
     if path.suffix == ".json" and path.is_file():
         return layout_from_record(_read_json(path), path.stem, str(path))
@@ -181,8 +184,7 @@ def _unknown_keys(record: Mapping[str, Any]) -> list[str]:
     faults = []
     for kind, whose, row in entries:
         for key in [key for key in row if key not in KEYS[kind]]:
-            near = get_close_matches(str(key), KEYS[kind], n=1)
-            faults.append(f"unknown key {key!r}{whose}" + (f", did you mean {near[0]!r}?" if near else ""))
+            faults.append(f"unknown key {key!r}{whose}{_hint(key, KEYS[kind])}")
     return faults
 
 
@@ -221,9 +223,8 @@ def _canonical(rows: Sequence[Mapping[str, Any]], where: str) -> tuple[str | Non
     named = [row.get("canonical") for row in rows]
     faults = []
     for name in sorted({str(name) for name in named if name}):
-        if name not in CANONICAL:
-            near = get_close_matches(name, CANONICAL, n=1)
-            faults.append(f"unknown canonical joint {name!r}" + (f", did you mean {near[0]!r}?" if near else ""))
+        if name not in canonical_names():
+            faults.append(f"unknown canonical joint {name!r}{_hint(name, canonical_names())}")
         elif named.count(name) > 1:
             faults.append(f"canonical joint {name!r} is given to {named.count(name)} joints")
     if faults:
@@ -257,9 +258,7 @@ def _faults(layout: Layout) -> Iterator[str]:
         yield f"both shoulders are {layout.joints[left]!r}, expected two joints"
     elif layout.mirror[left] != right:
         yield f"shoulders: {layout.joints[left]!r} and {layout.joints[right]!r} do not mirror each other"
-    elif (layout.canonical[left] or "left").startswith("right") or (layout.canonical[right] or "right").startswith(
-        "left"
-    ):
+    elif any((layout.canonical[joint] or "").startswith(other) for joint, other in ((left, "right"), (right, "left"))):
         yield f"shoulders: expected left and right, found {layout.joints[left]!r} and {layout.joints[right]!r}"
     if layout.unit not in METRES:
         yield f"unit {layout.unit!r} is not one of {', '.join(METRES)}"
@@ -289,9 +288,13 @@ def _index(names: Sequence[str], name: str | None, kind: str, where: str) -> int
     if name is None:
         return -1
     if name not in names:
-        near = get_close_matches(str(name), names, n=1)
-        raise InputError(f"{where}: unknown {kind} {name!r}" + (f", did you mean {near[0]!r}?" if near else ""))
+        raise InputError(f"{where}: unknown {kind} {name!r}{_hint(name, names)}")
     return names.index(name)
+
+
+def _hint(word: object, known: Sequence[str]) -> str:
+    near = get_close_matches(str(word), known, n=1)
+    return f", did you mean {near[0]!r}?" if near else ""
 
 
 def _name(names: Sequence[str], index: int) -> str | None:

@@ -19,10 +19,10 @@ class LabelRow:
 
     line: int
     file: str
-    label: str
-    subject: str
-    group: str
-    split: str
+    label: str = ""
+    subject: str = ""
+    group: str = ""
+    split: str = ""
     fps: float | None = None
     unit: str = ""
     up: str = ""
