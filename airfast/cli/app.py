@@ -39,7 +39,9 @@ def prepare(
         str | None, typer.Option(help="m, cm, mm, inch or ft, where the files are in another than the layout's.")
     ] = None,
     scale: Annotated[float, typer.Option(help="Times the positions, beside the unit.")] = 1.0,
-    up: Annotated[str, typer.Option(help="Axis of the files that points up: y, z, x, -y, -z or -x.")] = "y",
+    up: Annotated[
+        str | None, typer.Option(help="Axis of the files that points up: y, z, x, -y, -z or -x; y if they do not say.")
+    ] = None,
     fps: Annotated[float | None, typer.Option(help="Frames a second, where the files do not say or are wrong.")] = None,
     fill_gaps: Annotated[int, typer.Option(help="Frames that a joint may be missing for, filled linearly.")] = 0,
     trim_empty: Annotated[bool, typer.Option("--trim-empty", help="Cut off ends without a body.")] = False,

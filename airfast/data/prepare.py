@@ -63,7 +63,7 @@ def prepare(
     progress: Callable[[int, int], None] | None = None,
     *,
     scale: float = 1.0,
-    up: str = "y",
+    up: str | None = None,
     fill_gaps: int = 0,
     trim_empty: bool = False,
     strict: bool = False,
@@ -91,7 +91,7 @@ def prepare(
             row and a row without a clip; a faulty label file always stops.
         progress: called with (files read, files in all) after each file.
         scale: times the positions, beside the unit.
-        up: the axis of the files that points up: y, z, x, or one of them with a minus.
+        up: the axis of the files that points up: y, z, x, or one of them with a minus; wins over what the files say.
         fill_gaps: frames that a joint may be missing (NaN) for, filled linearly.
         trim_empty: cut off frames without a body at either end of a clip.
         strict: let anything odd be an error.
@@ -131,7 +131,7 @@ def read_clips(
     columns, mending = columns or Columns(), mending or Mending()
     if unit is not None and unit not in METRES:
         raise InputError(f"unit {unit!r} is not one of {', '.join(METRES)}")
-    if mending.up not in UP:
+    if mending.up is not None and mending.up not in UP:
         raise InputError(f"up {mending.up!r} is not one of {', '.join(UP)}")
     if not 0 < mending.scale < 1e6 or mending.fill_gaps < 0:
         given = f"{mending.scale:g} and {mending.fill_gaps}"

@@ -8,6 +8,8 @@ Its keys:
     shoulders  [left, right] joint names, used to find which way a body faces
     drop       source joints to leave out, shell patterns allowed
     aliases    {source name: joint name}
+    points     names of the points of a source without names, in its order; the joints if left out
+    derived    {joint: {"mean": [names of points]}}: joints in the middle of others, where a source has none of the name
     high       {part: {"parent": part or null}}: the coarse parts (HA), usually four limbs and the trunk
     low        {part: {"parent": part or null, "high": part}}: the fine parts (LA), usually ten
     joints     [{"name", "parent": name or null, "part": low part, "mirror": name (self if left out),
@@ -54,6 +56,8 @@ class Layout:
         shoulders: joint indices of the (left, right) shoulder.
         drop: patterns of source joints to leave out.
         aliases: source joint name -> joint name.
+        points: names of a source's points where it does not name them, in its order; () for those of `joints`.
+        derived: joint -> the points that it is the mean of.
         unit: unit of the source files: "m", "cm" or "mm".
         note: what is inferred of the format.
     """
@@ -72,6 +76,8 @@ class Layout:
     shoulders: tuple[int, int]
     drop: tuple[str, ...]
     aliases: Mapping[str, str]
+    points: tuple[str, ...]
+    derived: Mapping[str, tuple[str, ...]]
     unit: str
     note: str
 
@@ -89,6 +95,8 @@ class Layout:
             "shoulders": [self.joints[i] for i in self.shoulders],
             "drop": list(self.drop),
             "aliases": dict(self.aliases),
+            "points": list(self.points),
+            "derived": {joint: {"mean": list(sources)} for joint, sources in self.derived.items()},
             "high": {
                 part: {"parent": _name(self.high_names, p)} for part, p in _pairs(self.high_names, self.high_parents)
             },
@@ -168,10 +176,11 @@ def layout_from_record(record: Any, name: str, where: str | None = None) -> Layo
 
 
 KEYS = {
-    "layout": ("note", "unit", "shoulders", "drop", "aliases", "high", "low", "joints", "name"),
+    "layout": ("note", "unit", "shoulders", "drop", "aliases", "points", "derived", "high", "low", "joints", "name"),
     "joint": ("name", "parent", "part", "mirror", "canonical"),
     "high part": ("parent",),
     "low part": ("parent", "high"),
+    "derived joint": ("mean",),
 }
 
 
@@ -181,6 +190,7 @@ def _unknown_keys(record: Mapping[str, Any]) -> list[str]:
     entries += [
         (f"{level} part", f" of {name!r}", row) for level in ("high", "low") for name, row in record[level].items()
     ]
+    entries += [("derived joint", f" of {name!r}", row) for name, row in record.get("derived", {}).items()]
     faults = []
     for kind, whose, row in entries:
         for key in [key for key in row if key not in KEYS[kind]]:
@@ -213,6 +223,8 @@ def _build(record: Mapping[str, Any], name: str, where: str) -> Layout:
         shoulders=(left, right),
         drop=tuple(record.get("drop", ())),
         aliases=dict(record.get("aliases", {})),
+        points=tuple(map(str, record.get("points", ()))),
+        derived={str(name): tuple(map(str, row["mean"])) for name, row in record.get("derived", {}).items()},
         unit=str(record["unit"]),
         note=str(record.get("note", "")),
     )
@@ -260,8 +272,22 @@ def _faults(layout: Layout) -> Iterator[str]:
         yield f"shoulders: {layout.joints[left]!r} and {layout.joints[right]!r} do not mirror each other"
     elif any((layout.canonical[joint] or "").startswith(other) for joint, other in ((left, "right"), (right, "left"))):
         yield f"shoulders: expected left and right, found {layout.joints[left]!r} and {layout.joints[right]!r}"
+    yield from _derived_faults(layout)
     if layout.unit not in METRES:
         yield f"unit {layout.unit!r} is not one of {', '.join(METRES)}"
+
+
+def _derived_faults(layout: Layout) -> Iterator[str]:
+    for joint, sources in layout.derived.items():
+        if joint not in layout.joints:
+            yield f"derived joint {joint!r} is none of the joints{_hint(joint, layout.joints)}"
+        if not sources:
+            yield f"derived joint {joint!r}: expected the names that it is the mean of, found none"
+        for source in sources:
+            if source in layout.derived:
+                yield f"derived joint {joint!r}: {source!r} is derived itself"
+            elif layout.points and source not in layout.points:
+                yield f"derived joint {joint!r}: unknown point {source!r}{_hint(source, layout.points)}"
 
 
 def _tree_faults(names: Sequence[str], parents: Sequence[int]) -> Iterator[str]:

@@ -6,10 +6,16 @@ from airfast.errors import InputError
 from airfast.skeletons.layout import known_layouts, layout_from_record, load_layout
 
 JOINTS = {"bandai": 21, "canonical": 24, "gait16": 16, "kinect25": 25, "perception24": 24, "xsens28": 28}
+JOINTS |= {"coco17": 16, "h36m17": 17, "mediapipe33": 22, "openpose18": 16, "openpose25": 20}
+POINTS = {"coco17": 17, "h36m17": 17, "mediapipe33": 33, "openpose18": 18, "openpose25": 25}
 
 
 def test_shipped_layouts_have_the_joints_of_their_data():
     assert {name: len(load_layout(name).joints) for name in known_layouts()} == JOINTS
+
+
+def test_pose_estimators_have_as_many_points_as_their_names_say():
+    assert {name: len(set(load_layout(name).points)) for name in POINTS} == POINTS
 
 
 @pytest.mark.parametrize("name", JOINTS)
@@ -102,6 +108,13 @@ def broken(change):
         (lambda r: r["low"]["head"].update(hihg="trunk"), "unknown key 'hihg' of 'head', did you mean 'high'?"),
         (lambda r: r["joints"][3].update(canonical="haed"), "unknown canonical joint 'haed', did you mean 'head'?"),
         (lambda r: r["joints"][2].update(canonical="head"), "canonical joint 'head' is given to 2 joints"),
+        (lambda r: r.update(derived={"nek": {"mean": ["head"]}}), "'nek' is none of the joints, did you mean 'neck'?"),
+        (lambda r: r.update(derived={"neck": {"mean": []}}), "'neck': expected the names that it is the mean of"),
+        (lambda r: r.update(derived={"neck": {"men": ["head"]}}), "unknown key 'men' of 'neck', did you mean 'mean'?"),
+        (
+            lambda r: r.update(points=["l_hip", "r_hip"], derived={"root": {"mean": ["l_hip", "r_hop"]}}),
+            "derived joint 'root': unknown point 'r_hop', did you mean 'r_hip'?",
+        ),
         (lambda r: r["shoulders"].reverse(), "expected left and right, found 'r_shoulder' and 'l_shoulder'"),
         (
             lambda r: r.update(shoulders=["l_shoulder", "r_elbow"]),

@@ -58,7 +58,7 @@ def read_arrays(path: Path, name: str) -> list[SourceClip]:
         raise InputError(f"{path}: expected {len(clips)} names (one a clip), found {len(names)}")
     joints = _joints(notes, positions.shape[-2], path)
     fps, unit, layout = notes.get("fps"), notes.get("unit"), notes.get("layout")
-    return [SourceClip(n, clip, joints, fps, unit, layout) for n, clip in zip(names, clips, strict=True)]
+    return [SourceClip(n, clip, joints, fps, unit, layout=layout) for n, clip in zip(names, clips, strict=True)]
 
 
 def notes_path(path: Path) -> Path | None:

@@ -18,10 +18,11 @@ class SourceClip:
 
     Attributes:
         name: the clip's name: its file, with `#index` or a given name where a file holds many.
-        positions: (T, nodes, 3), global positions in `unit`, y up.
+        positions: (T, nodes, 3), global positions in `unit`.
         joints: node names, or None if the nodes are those of the layout, in its order.
         fps: frames a second, None if the file does not say.
         unit: "m", "cm" or "mm", None if the file does not say.
+        up: the axis that points up, a key of UP, None if the file does not say.
         layout: layout the file names, None if it names none.
         notes: what did not quite add up in the file, a line each.
         parents: index of each node's parent, -1 for the root; None if the file does not say.
@@ -32,6 +33,7 @@ class SourceClip:
     joints: tuple[str, ...] | None = None
     fps: float | None = None
     unit: str | None = None
+    up: str | None = None
     layout: str | None = None
     notes: tuple[str, ...] = ()
     parents: tuple[int, ...] | None = None
@@ -68,13 +70,13 @@ class Mending:
 
     Attributes:
         scale: times the positions, beside the unit.
-        up: the axis of the files that points up, a key of UP.
+        up: the axis of the files that points up, a key of UP; None for what the file says, or y.
         fill_gaps: frames that a joint may be missing (NaN) for and is put on the line between where it was seen.
         trim_empty: whether frames without a body are cut off at either end.
     """
 
     scale: float = 1.0
-    up: str = "y"
+    up: str | None = None
     fill_gaps: int = 0
     trim_empty: bool = False
 
@@ -93,8 +95,7 @@ def to_layout(
     if len(clip.positions) < 2:
         raise InputError(f"{where}: expected at least 2 frames, found {len(clip.positions)}")
     mending = mending or Mending()
-    chosen = clip.positions[:, _source_index(clip, layout, where)].astype(np.float64)  # (T, J, 3)
-    chosen = filled(chosen, mending.fill_gaps)
+    chosen = filled(_joints(clip, layout, where), mending.fill_gaps)
     bad = np.argwhere(~np.isfinite(chosen))
     if len(bad):
         frame, joint, _ = bad[0]
@@ -109,7 +110,7 @@ def to_layout(
         place = f"frame {frame} (from 0), joint {layout.joints[joint]}"
         found = f"{chosen[frame, joint, axis]:g} {unit}"
         raise InputError(f"{where}: {place}: expected at most {FARTHEST:g} m from the origin, found {found}")
-    turned = (chosen * metres) @ np.array(UP[mending.up], dtype=np.float64).T
+    turned = (chosen * metres) @ np.array(UP[mending.up or clip.up or "y"], dtype=np.float64).T
     return (trimmed(turned, where) if mending.trim_empty else turned).astype(np.float32)
 
 
@@ -138,18 +139,14 @@ def trimmed(positions: NDArray[np.float64], where: str) -> NDArray[np.float64]:
     return positions[there[0] : there[-1] + 1]
 
 
-def _source_index(clip: SourceClip, layout: Layout, where: str) -> list[int]:
-    """Index of each joint of the layout among the clip's nodes."""
-    if clip.joints is None:
-        if clip.positions.shape[1] != len(layout.joints):
-            raise InputError(
-                f"{where}: expected {len(layout.joints)} joints (layout {layout.name}), found {clip.positions.shape[1]}"
-            )
-        return list(range(len(layout.joints)))
+def _joints(clip: SourceClip, layout: Layout, where: str) -> NDArray[np.float64]:
+    """The joints of the layout, in its order: taken from the clip's nodes by name, or the mean of some of them."""
+    names = _names(clip, layout, where)
     found: dict[str, int] = {}
-    for i, source in enumerate(clip.joints):
+    sources = {each for sources in layout.derived.values() for each in sources}
+    for i, source in enumerate(names):
         name = layout.aliases.get(source, source)
-        if name in layout.joints:
+        if name in layout.joints or name in sources:
             if name in found:
                 raise InputError(f"{where}: joint {name!r} is given twice")
             found[name] = i
@@ -157,18 +154,35 @@ def _source_index(clip: SourceClip, layout: Layout, where: str) -> list[int]:
             near = get_close_matches(source, layout.joints, n=1)
             hint = f", nearest is {near[0]!r}" if near else ""
             raise InputError(f"{where}: unknown joint {source!r}, not in layout {layout.name}{hint}")
-    missing = [name for name in layout.joints if name not in found]
+    of = {name: (name,) if name in found else layout.derived.get(name, (name,)) for name in layout.joints}
+    missing = [name for sources in of.values() for name in sources if name not in found]
     if missing:
         raise InputError(f"{where}: joint {missing[0]!r} of layout {layout.name} is missing")
-    index = [found[name] for name in layout.joints]
     if clip.parents is not None:
-        _check_tree(clip.joints, clip.parents, index, layout, where)
-    return index
+        _check_tree(names, clip.parents, [found.get(name, -1) for name in layout.joints], layout, where)
+    taken = clip.positions[:, [found[sources[0]] for sources in of.values()]].astype(np.float64)  # (T, J, 3)
+    for joint, several in enumerate(of.values()):
+        if len(several) > 1:
+            taken[:, joint] = clip.positions[:, [found[each] for each in several]].mean(axis=1, dtype=np.float64)
+    return taken
+
+
+def _names(clip: SourceClip, layout: Layout, where: str) -> tuple[str, ...]:
+    """The names of a clip's nodes; where the file does not say, they are the layout's points in their order."""
+    if clip.joints is not None:
+        return clip.joints
+    points = layout.points or tuple(name for name in layout.joints if name not in layout.derived)
+    if clip.positions.shape[1] != len(points):
+        known = f"{len(points)} joints (layout {layout.name})"
+        raise InputError(f"{where}: expected {known}, found {clip.positions.shape[1]}")
+    return points
 
 
 def _check_tree(names: tuple[str, ...], parents: tuple[int, ...], index: list[int], layout: Layout, where: str) -> None:
-    """Raise InputError where a joint's parent in the layout is not above it in the file."""
+    """Raise InputError where a joint's parent in the layout is not above it in the file (index -1: in no file)."""
     for joint, parent in enumerate(layout.parents):
+        if index[joint] < 0 or (parent >= 0 and index[parent] < 0):
+            continue
         above = parents[index[joint]]
         while above >= 0 and parent >= 0 and above != index[parent]:
             above = parents[above]
