@@ -345,6 +345,7 @@ def embed(
     layout: Annotated[str | None, typer.Option(help="Of the files; the run's own if not given.")] = None,
     fps: Annotated[float | None, typer.Option(help="Frames a second, where the files do not say.")] = None,
     unit: Annotated[str | None, typer.Option(help="m, cm, mm, inch or ft, where it is not the layout's.")] = None,
+    up: Annotated[str | None, typer.Option(help="Axis that points up: y, z, x, -y, -z or -x.")] = None,
     device: Device = "auto",
 ) -> None:
     """Write the features of any clips by a run's encoder, for airfast label or any classifier."""
@@ -352,7 +353,7 @@ def embed(
     from airfast.deploy.embed import Embedder
     from airfast.deploy.embed import embed as write
 
-    motion, features = write(Embedder(run, device, layout, fps, unit), clips, out)
+    motion, features = write(Embedder(run, device, layout, fps, unit, up), clips, out)
     show_findings(motion.info.get("findings", []))
     console.print(f"{len(features)} clips, {features.shape[1]} features each, written to {out}", highlight=False)
 
@@ -377,27 +378,43 @@ def fit_head(
 @app.command()
 def predict(
     run: Annotated[Path, typer.Argument(help="A run folder with a head: airfast fit-head.")],
-    clips: Annotated[Path, typer.Argument(help="A prepared set, a folder of motion files, or one of them.")],
-    window: Annotated[float | None, typer.Option(help="Seconds of a window; whole clips if not given.")] = None,
+    clips: Annotated[
+        Path | None, typer.Argument(help="A prepared set, a folder of motion files, or one of them.")
+    ] = None,
+    stream: Annotated[bool, typer.Option("--stream", help="Frames on standard input; see the documentation.")] = False,
+    watch: Annotated[Path | None, typer.Option(help="A folder: every motion file that appears in it.")] = None,
+    window: Annotated[
+        float | None, typer.Option(help="Seconds of a window; whole clips if not given, 2 of a stream.")
+    ] = None,
     hop: Annotated[
-        float | None, typer.Option(help="Seconds from window to window; half a window if not given.")
+        float | None, typer.Option(help="Seconds from window to window; half a window, 0.25 of a stream.")
     ] = None,
     threshold: Annotated[float, typer.Option(help="Below this probability a prediction is called unsure.")] = 0.5,
     out: Annotated[Path | None, typer.Option(help=".csv or .jsonl file; a table on the screen if not given.")] = None,
-    layout: Annotated[str | None, typer.Option(help="Of the files; the run's own if not given.")] = None,
+    layout: Annotated[str | None, typer.Option(help="Of the files or frames; the run's own if not given.")] = None,
     fps: Annotated[float | None, typer.Option(help="Frames a second, where the files do not say.")] = None,
     unit: Annotated[str | None, typer.Option(help="m, cm, mm, inch or ft, where it is not the layout's.")] = None,
+    up: Annotated[str | None, typer.Option(help="Axis that points up: y, z, x, -y, -z or -x.")] = None,
     device: Device = "auto",
 ) -> None:
     """Say the class of any clips, how sure that is, and what is unlike anything that was trained on."""
     from airfast.atomic import check_ending
     from airfast.cli.console import console, show_findings, show_predictions
+    from airfast.cli.live import check_source, show_stream, show_watch
     from airfast.deploy.predict import ENDINGS, Predictor, write_predictions
 
+    source = check_source(clips, stream, watch, out, fps, device)
     if out is not None:
         check_ending(out, ENDINGS)
-    predictor = Predictor(run, device, layout, fps, unit, threshold)
-    motion = predictor.embedder.clips(clips)
+    if source is None:
+        assert fps is not None
+        show_stream(run, fps, window, hop, layout, unit, up, threshold)
+        return
+    predictor = Predictor(run, device, layout, fps, unit, threshold, up)
+    if watch is not None:
+        show_watch(predictor, source, window, hop)
+        return
+    motion = predictor.embedder.clips(source)
     show_findings(motion.info.get("findings", []))
     found = predictor.predict(motion, window, hop)
     if out is None:

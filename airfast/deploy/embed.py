@@ -14,6 +14,7 @@ from airfast.atomic import replacing
 from airfast.data.dataset import FEATURE_BATCH, DeviceClips
 from airfast.data.motion import MotionSet, is_prepared
 from airfast.data.prepare import read_clips
+from airfast.data.readers.clip import Mending
 from airfast.data.skeleton import canonical
 from airfast.device import pick_device
 from airfast.errors import InputError
@@ -39,7 +40,7 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         run: a run folder or an ``encoder.safetensors``.
         device: auto, cpu or cuda.
         layout: name or path of the layout of files that are not on the run's; a run on canonical joints takes any.
-        fps, unit: of the files, where they do not say.
+        fps, unit, up: of the files, where they do not say.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         layout: str | None = None,
         fps: float | None = None,
         unit: str | None = None,
+        up: str | None = None,
     ) -> None:
         self.run = run
         self.device = device
         self.layout = layout
         self.fps = fps
         self.unit = unit
+        self.up = up
 
     def fit(self, X: Any = None, y: Any = None) -> "Embedder":
         """Nothing is learnt; raises InputError where there is no such run."""
@@ -83,7 +86,9 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         elif is_prepared(Path(X)):
             motion = MotionSet.load(Path(X))
         else:
-            motion = read_clips(Path(X), self.layout or encoder.layout, fps=self.fps, unit=self.unit).motion
+            motion = read_clips(
+                Path(X), self.layout or encoder.layout, fps=self.fps, unit=self.unit, mending=Mending(up=self.up)
+            ).motion
         if on_canonical:
             motion = canonical(motion)
         if motion.layout.joints != encoder.layout.joints:

@@ -1,11 +1,14 @@
 """Classes of any clips by a run's encoder and head."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from airfast.atomic import check_ending, replacing
 from airfast.data.motion import MotionSet
@@ -23,7 +26,7 @@ class Predictor:
 
     Args:
         run: the run folder.
-        device, layout, fps, unit: as of :class:`airfast.Embedder`.
+        device, layout, fps, unit, up: as of :class:`airfast.Embedder`.
         threshold: a prediction whose probability is below is called unsure.
 
     Raises:
@@ -38,12 +41,12 @@ class Predictor:
         fps: float | None = None,
         unit: str | None = None,
         threshold: float = THRESHOLD,
+        up: str | None = None,
     ) -> None:
-        if not 0 <= threshold <= 1:
-            raise InputError(f"threshold: expected a probability from 0 to 1, found {threshold:g}")
+        check_threshold(threshold)
         run = Path(run)
         self.head = load_head(run)
-        self.embedder = Embedder(encoder_path(run), device, layout, fps, unit).fit()
+        self.embedder = Embedder(encoder_path(run), device, layout, fps, unit, up).fit()
         self.threshold = threshold
 
     def predict(
@@ -75,23 +78,33 @@ class Predictor:
             windows = cut(motion, window, hop)
             motion, first = windows.motion, windows.first
         features = torch.from_numpy(self.embedder.transform(motion))
-        probability, best = self.head.probability(features).sort(dim=1, descending=True)
-        distance = self.head.distance(features).numpy()
-        names = np.array(self.head.classes, dtype=object)
-        return pd.DataFrame(
-            {
-                "name": list(motion.names),
-                "start": first / motion.fps,
-                "end": (first + motion.lengths) / motion.fps,
-                "label": names[best[:, 0].numpy()],
-                "probability": probability[:, 0].numpy(),
-                "second": names[best[:, 1].numpy()],
-                "second_probability": probability[:, 1].numpy(),
-                "unsure": probability[:, 0].numpy() < self.threshold,
-                "distance": distance,
-                "unlike": distance > 1,
-            }
-        )
+        probability, distance = self.head.probability(features).numpy(), self.head.distance(features).numpy()
+        when = {"name": list(motion.names), "start": first / motion.fps, "end": (first + motion.lengths) / motion.fps}
+        return pd.DataFrame(when | verdicts(probability, distance, self.head.classes, self.threshold))
+
+
+def check_threshold(threshold: float) -> None:
+    """Raise InputError unless it is a probability."""
+    if not 0 <= threshold <= 1:
+        raise InputError(f"threshold: expected a probability from 0 to 1, found {threshold:g}")
+
+
+def verdicts(
+    probability: NDArray[np.float32], distance: NDArray[np.float32], classes: Sequence[str], threshold: float
+) -> dict[str, NDArray[Any]]:
+    """What probabilities (N, C) and distances (N,) say: the columns of predictions from ``label`` on, each (N,)."""
+    names = np.array(classes, dtype=object)
+    best = np.argsort(-probability, axis=1, kind="stable")[:, :2]  # (N, 2)
+    first, second = np.take_along_axis(probability, best, axis=1).T
+    return {
+        "label": names[best[:, 0]],
+        "probability": first,
+        "second": names[best[:, 1]],
+        "second_probability": second,
+        "unsure": first < threshold,
+        "distance": distance,
+        "unlike": distance > 1,
+    }
 
 
 def write_predictions(found: pd.DataFrame, out: Path) -> None:

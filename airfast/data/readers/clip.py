@@ -1,5 +1,6 @@
 """What every reader returns, and how it becomes a clip of a layout."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -140,13 +141,30 @@ def trimmed(positions: NDArray[np.float64], where: str) -> NDArray[np.float64]:
 
 
 def _joints(clip: SourceClip, layout: Layout, where: str) -> NDArray[np.float64]:
-    """The joints of the layout, in its order: taken from the clip's nodes by name, or the mean of some of them."""
+    """The joints of the layout, in its order, as the clip's nodes give them."""
     names = _names(clip, layout, where)
+    sources = joint_sources(names, layout, where)
+    if clip.parents is not None:
+        own = [each[0] if len(each) == 1 else -1 for each in sources]
+        _check_tree(names, clip.parents, own, layout, where)
+    for joint, each in zip(layout.joints, sources, strict=True):
+        if -1 in each:
+            lacking = layout.derived[joint][each.index(-1)] if len(each) > 1 else joint
+            raise InputError(f"{where}: joint {lacking!r} of layout {layout.name} is missing")
+    return joints_from(clip.positions, sources)
+
+
+def joint_sources(names: Sequence[str], layout: Layout, where: str) -> list[tuple[int, ...]]:
+    """For each joint of a layout the points that it is the mean of, as indices into ``names``; -1 is a missing one.
+
+    Raises:
+        InputError: a name that the layout knows nothing of, or the same joint twice.
+    """
     found: dict[str, int] = {}
-    sources = {each for sources in layout.derived.values() for each in sources}
+    of_others = {each for sources in layout.derived.values() for each in sources}
     for i, source in enumerate(names):
         name = layout.aliases.get(source, source)
-        if name in layout.joints or name in sources:
+        if name in layout.joints or name in of_others:
             if name in found:
                 raise InputError(f"{where}: joint {name!r} is given twice")
             found[name] = i
@@ -154,27 +172,29 @@ def _joints(clip: SourceClip, layout: Layout, where: str) -> NDArray[np.float64]
             near = get_close_matches(source, layout.joints, n=1)
             hint = f", nearest is {near[0]!r}" if near else ""
             raise InputError(f"{where}: unknown joint {source!r}, not in layout {layout.name}{hint}")
-    of = {name: (name,) if name in found else layout.derived.get(name, (name,)) for name in layout.joints}
-    missing = [name for sources in of.values() for name in sources if name not in found]
-    if missing:
-        raise InputError(f"{where}: joint {missing[0]!r} of layout {layout.name} is missing")
-    if clip.parents is not None:
-        _check_tree(names, clip.parents, [found.get(name, -1) for name in layout.joints], layout, where)
-    taken = clip.positions[:, [found[sources[0]] for sources in of.values()]].astype(np.float64)  # (T, J, 3)
-    for joint, several in enumerate(of.values()):
+    of = [(name,) if name in found else layout.derived.get(name, (name,)) for name in layout.joints]
+    return [tuple(found.get(name, -1) for name in sources) for sources in of]
+
+
+def joints_from(points: NDArray[np.generic], sources: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:
+    """Points (T, P, 3) to joints (T, J, 3), each the mean of its sources."""
+    joints = points[:, [each[0] for each in sources]].astype(np.float64)
+    for joint, several in enumerate(sources):
         if len(several) > 1:
-            taken[:, joint] = clip.positions[:, [found[each] for each in several]].mean(axis=1, dtype=np.float64)
-    return taken
+            joints[:, joint] = points[:, several].mean(axis=1, dtype=np.float64)
+    return joints
 
 
 def _names(clip: SourceClip, layout: Layout, where: str) -> tuple[str, ...]:
     """The names of a clip's nodes; where the file does not say, they are the layout's points in their order."""
-    if clip.joints is not None:
-        return clip.joints
+    return clip.joints if clip.joints is not None else unnamed(clip.positions.shape[1], layout, where)
+
+
+def unnamed(count: int, layout: Layout, where: str) -> tuple[str, ...]:
+    """The names of points that come without; raises InputError where they are not as many as the layout's."""
     points = layout.points or tuple(name for name in layout.joints if name not in layout.derived)
-    if clip.positions.shape[1] != len(points):
-        known = f"{len(points)} joints (layout {layout.name})"
-        raise InputError(f"{where}: expected {known}, found {clip.positions.shape[1]}")
+    if count != len(points):
+        raise InputError(f"{where}: expected {len(points)} joints (layout {layout.name}), found {count}")
     return points
 
 
