@@ -18,9 +18,9 @@ class Model:
         threads: of one call; all cores if not given.
 
     Attributes:
-        about: what the file says of itself: classes, joints (in the order of the positions), layout, unit (m), up (y),
-            frames (that a clip is resampled to), data (name and licence of the set), parity (what was measured when it
-            was exported), versions.
+        about: what the file says of itself: classes, joints (in the order of the positions), layout, skeleton (the
+            layout's record), unit (m), up (y), frames (that a clip is resampled to), data (name and licence of the
+            set), parity (what was measured when it was exported), versions.
 
     Raises:
         InputError: no such file, a damaged one, one that airfast did not write, or no ONNX Runtime.

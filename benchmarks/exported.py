@@ -21,9 +21,10 @@ import torch
 
 from airfast import MotionSet, fit_head, load_config, load_encoder, pretrain
 from airfast.bench.machine import machine, title
-from airfast.deploy.head import TENSORS, load_head
+from airfast.deploy.fold import fold
+from airfast.deploy.head import TENSORS, Head, load_head
 from airfast.deploy.onnx_export import export_onnx
-from airfast.deploy.pipeline import pipeline
+from airfast.deploy.pipeline import Pipeline, pipeline
 from airfast.runs.folder import read_split
 from airfast.runtime import Model
 
@@ -52,19 +53,34 @@ def ways(run: Path, threads: int) -> dict[str, tuple[Way, int]]:
     head = load_head(run)
     network = pipeline(load_encoder(run), head)
 
-    def by_torch(positions: np.ndarray, fps: float) -> np.ndarray:  # type: ignore[type-arg]
-        with torch.inference_mode():
-            return network(torch.from_numpy(positions)[None], torch.tensor([fps]))[1][0].numpy()
-
-    tensors = [*network.state_dict().values(), *(getattr(head, name) for name in TENSORS)]
-    weights = sum(each.numel() * each.element_size() for each in tensors)
-    found: dict[str, tuple[Way, int]] = {"torch, fp32": (by_torch, weights)}
+    half = pipeline(load_encoder(run), head)
+    half.encoder = fold(load_encoder(run), torch.bfloat16)
+    found: dict[str, tuple[Way, int]] = {
+        f"torch, {precision}": (by_torch(each), bytes_of(each, head))
+        for precision, each in (("fp32", network), ("bf16", half))
+    }
     for precision in ("fp32", "int8"):
         path = run / f"{precision}.onnx"
         model = Model(path, threads)
         answer = lambda positions, fps, model=model: model(positions, fps)["probability"][0]  # noqa: E731
         found[f"ONNX Runtime, {precision}"] = (answer, path.stat().st_size)
     return found
+
+
+def by_torch(network: Pipeline) -> Way:
+    """Positions and rate to probabilities (C,)."""
+
+    def answer(positions: np.ndarray, fps: float) -> np.ndarray:  # type: ignore[type-arg]
+        with torch.inference_mode():
+            return network(torch.from_numpy(positions)[None], torch.tensor([fps]))[1][0].numpy()
+
+    return answer
+
+
+def bytes_of(network: Pipeline, head: Head) -> int:
+    """Bytes of all weights."""
+    tensors = [*network.state_dict().values(), *(getattr(head, name) for name in TENSORS)]
+    return sum(each.numel() * each.element_size() for each in tensors)
 
 
 def case(data: Path, motion: MotionSet, name: str) -> list[dict[str, Any]]:
@@ -113,12 +129,13 @@ def markdown(record: dict[str, Any]) -> str:
         title(record["machine"]) + ".",
         "",
         f"Positions of one whole clip ({record['data']}) to its class; facing, velocities, resampling and head are in "
-        f"it. ms a clip, {ROUNDS} rounds in turn; ×: of torch at as many threads; same: test clips ({record['tests']}) "
-        "of the class that torch says. The encoders were trained for a few epochs: their accuracies say only whether "
+        f"it. ms a clip, {ROUNDS} rounds in turn; /s: clips a second, one after another; ×: of torch in fp32 at as "
+        f"many threads; same: test clips ({record['tests']}) of the class that torch says. The encoders were trained "
+        "for a few epochs: their accuracies say only whether "
         "ways agree.",
         "",
-        "| encoder | way | threads | MB | p50 | p99 | × | accuracy | same |",
-        "|---|---|--:|--:|--:|--:|--:|--:|--:|",
+        "| encoder | way | threads | MB | p50 | p99 | /s | × | accuracy | same |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     rows = record["rows"]
     for row in rows:
@@ -129,8 +146,8 @@ def markdown(record: dict[str, Any]) -> str:
         )
         lines.append(
             f"| {row['encoder']} | {row['way']} | {row['threads']} | {row['mb']:.1f} | {row['p50_ms']:.2f} "
-            f"| {row['p99_ms']:.2f} | {base / row['p50_ms']:.2f} | {100 * row['accuracy']:.1f} "
-            f"| {100 * row['same_class']:.1f}% |"
+            f"| {row['p99_ms']:.2f} | {1e3 / row['p50_ms']:.0f} | {base / row['p50_ms']:.2f} "
+            f"| {100 * row['accuracy']:.1f} | {100 * row['same_class']:.1f}% |"
         )
     return "\n".join(lines) + "\n"
 

@@ -79,6 +79,7 @@ SECTIONS = {
     "Quality": quality,
     "On a GPU": gpu,
     "A run as a file for a device": lambda: page("exported"),
+    "Predictions while frames come": lambda: page("stream"),
     "What a run costs": lambda: page("resources"),
     "Faults that the tests notice": lambda: page("mutants"),
 }

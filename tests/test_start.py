@@ -9,7 +9,7 @@ import airfast
 
 HEAVY = ("torch", "numba", "sklearn", "matplotlib", "pandas")
 COMMANDS = ["pretrain", "train-supervised", "evaluate", "ablate", "report", "label", "bench", "export", "doctor"]
-COMMANDS += ["embed", "fit-head", "predict"]
+COMMANDS += ["embed", "fit-head", "predict", "card", "view"]
 COMMANDS += ["data", "data prepare", "data describe", "data layout", "plot"]
 COMMANDS += [f"plot {name}" for name in ("clusters", "confusion", "embeddings", "eps", "relevance", "skeleton")]
 

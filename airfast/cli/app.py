@@ -47,6 +47,7 @@ def prepare(
     trim_empty: Annotated[bool, typer.Option("--trim-empty", help="Cut off ends without a body.")] = False,
     on_bad_file: Annotated[str, typer.Option(help="stop at the first bad file, or skip it")] = "stop",
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a set in which anything is odd.")] = False,
+    note: Annotated[str, typer.Option(help="Licence and attribution, kept in the set and in what is made of it.")] = "",
 ) -> None:
     """Read motion files, check them, and write one prepared set."""
     from airfast.cli.console import console, counting, show_findings, show_skipped
@@ -72,6 +73,7 @@ def prepare(
             fill_gaps=fill_gaps,
             trim_empty=trim_empty,
             strict=strict,
+            note=note,
         )
     show_skipped(report.skipped)
     show_findings(report.motion.info["findings"])
@@ -377,7 +379,9 @@ def fit_head(
 
 @app.command()
 def predict(
-    run: Annotated[Path, typer.Argument(help="A run folder with a head: airfast fit-head.")],
+    run: Annotated[
+        Path, typer.Argument(help="A run folder with a head (airfast fit-head); for --stream also an .onnx file of it.")
+    ],
     clips: Annotated[
         Path | None, typer.Argument(help="A prepared set, a folder of motion files, or one of them.")
     ] = None,
@@ -460,6 +464,52 @@ def export(
         highlight=False,
         soft_wrap=True,
     )
+
+
+@app.command()
+def view(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    clips: Annotated[
+        Path | None, typer.Argument(help="A prepared set, a folder of motion files, or one of them; the run's set.")
+    ] = None,
+    clip: Annotated[list[str] | None, typer.Option("--clip", help="Name or index; several stand side by side.")] = None,
+    window: Annotated[float, typer.Option(help="Seconds of a window of the probabilities over time.")] = 2.0,
+    hop: Annotated[float, typer.Option(help="Seconds from window to window.")] = 0.25,
+    out: Annotated[Path | None, typer.Option(help="An .html file; view.html in the run folder if not given.")] = None,
+    serve: Annotated[bool, typer.Option("--serve", help="Show it to browsers of this machine until Ctrl-C.")] = False,
+    layout: Annotated[str | None, typer.Option(help="Of the files; the run's own if not given.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames a second, where the files do not say.")] = None,
+    unit: Annotated[str | None, typer.Option(help="m, cm, mm, inch or ft, where it is not the layout's.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Where the run's set is, if it has moved.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Write one HTML page on which clips move in 3D, with what the run says of them; it needs no network."""
+    from contextlib import suppress
+
+    from airfast.cli.console import console
+    from airfast.report.view.build import build_view, serving
+
+    page = build_view(run, clips, clip or (), out, window, hop, device, layout, fps, unit, data)
+    console.print(f"written to {page}", highlight=False, soft_wrap=True)
+    if serve:
+        with serving(page) as server, suppress(KeyboardInterrupt):
+            console.print(f"http://127.0.0.1:{server.server_port}/ (Ctrl-C ends it)", highlight=False, soft_wrap=True)
+            server.serve_forever()
+
+
+@app.command()
+def card(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    out: Annotated[Path, typer.Option(help="A new folder.")],
+    licence: Annotated[str, typer.Option("--license", help="Of the weights, e.g. cc-by-nc-4.0.")] = "other",
+    data: Annotated[Path | None, typer.Option(help="Where the run's set is, if it has moved.")] = None,
+) -> None:
+    """Put a run's weights, settings, figures and provenance into a folder to hand on, with a card for model hubs."""
+    from airfast.cli.console import console
+    from airfast.report.card import write_card
+
+    written = write_card(run, out, licence, data)
+    console.print(f"written to {written}; airfast predict {written} CLIPS", highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -51,8 +51,11 @@ def show_stream(
     threshold: float,
 ) -> None:
     """Frames on standard input to predictions on standard output; what is odd, and a summary, on standard error."""
+    import torch
+
     from airfast.deploy.stream import HOP, WINDOW, Stream
 
+    torch.set_num_threads(1)  # waking a second one costs more than it saves, and the sensor needs it
     window = WINDOW if window is None else window
     hop = min(HOP, window) if hop is None else hop
     made = Stream(run, fps, window, hop, layout, unit, up, threshold, notes.print)

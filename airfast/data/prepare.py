@@ -67,6 +67,7 @@ def prepare(
     fill_gaps: int = 0,
     trim_empty: bool = False,
     strict: bool = False,
+    note: str = "",
 ) -> PrepareReport:
     """Read motion files, check them, and write one prepared set (see MotionSet).
 
@@ -95,6 +96,7 @@ def prepare(
         fill_gaps: frames that a joint may be missing (NaN) for, filled linearly.
         trim_empty: cut off frames without a body at either end of a clip.
         strict: let anything odd be an error.
+        note: licence and attribution of the files, kept in the set.
 
     Raises:
         InputError: nothing to read, a faulty file (with line or frame), labels that do not match, an unknown layout or
@@ -108,6 +110,7 @@ def prepare(
         first = summary(kept(report.findings))[0]
         count = len(report.findings)
         raise InputError(f"{source}: {count} findings, which --strict refuses; the first: {first}")
+    report.motion.info["note"] = note
     report.motion.save(out)
     return report
 

@@ -73,6 +73,7 @@ def export_onnx(run: Path | str, out: Path | str, precision: str = "fp32", data:
         "classes": list(head.classes) if head else [],
         "joints": list(motion.layout.joints),
         "layout": motion.layout.name,
+        "skeleton": motion.layout.record(),
         "unit": "m",
         "up": "y",
         "frames": embedder.encoder_.config.inputs.frames,

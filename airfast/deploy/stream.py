@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from airfast.data.gate import findings, kept, summary
 from airfast.data.live import LiveWindows, Window
@@ -19,6 +20,8 @@ from airfast.deploy.pipeline import pipeline
 from airfast.deploy.predict import THRESHOLD, check_threshold, verdicts
 from airfast.errors import InputError
 from airfast.runs.checkpoint import load_encoder
+from airfast.runtime import Model
+from airfast.skeletons.layout import Layout, layout_from_record
 
 WINDOW, HOP = 2.0, 0.25
 REMEMBERED = 10_000  # latencies, of the last predictions
@@ -43,11 +46,15 @@ class Counts:
         return f"{line}, latency {middle:.1f} ms (99 in 100 below {late:.1f})"
 
 
+Answer = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32]]]
+"""A window (F, J, 3) to probabilities (1, C) and distance (1,)."""
+
+
 class Stream:
-    """Frames as lines to predictions, computed on the CPU: for one window at a time nothing is faster.
+    """Frames as lines to predictions, computed on one core of the CPU: the others are the sensor's.
 
     Args:
-        run: a run folder with a head.
+        source: a run folder with a head, or what ``airfast export RUN --format onnx`` made of it.
         fps: frames a second of the stream.
         window, hop: seconds.
         layout, unit, up: of the frames, where they are not the run's layout, its unit and y.
@@ -55,12 +62,12 @@ class Stream:
         say: called with a line about what is odd.
 
     Raises:
-        InputError: no run, no head in it, or what :class:`airfast.data.live.LiveWindows` refuses.
+        InputError: no run or file, no head in it, or what :class:`airfast.data.live.LiveWindows` refuses.
     """
 
     def __init__(
         self,
-        run: Path | str,
+        source: Path | str,
         fps: float,
         window: float = WINDOW,
         hop: float = HOP,
@@ -71,14 +78,13 @@ class Stream:
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         check_threshold(threshold)
-        self.head = load_head(Path(run))
-        encoder = load_encoder(encoder_path(Path(run)))
-        self.network = pipeline(encoder, self.head)
-        self.windows = LiveWindows(encoder.layout, fps, window, hop, layout, unit, up)
+        opened = of_file if Path(source).suffix == ".onnx" else of_run
+        joints, self.classes, self.answer = opened(Path(source), fps)
+        self.windows = LiveWindows(joints, fps, window, hop, layout, unit, up)
         self.threshold, self.say, self.counts = threshold, say, Counts()
         self.looked_at = False
         self.faults: set[str] = set()
-        self.answer(np.zeros((self.windows.size, len(encoder.layout.joints), 3), np.float32))  # the first is slow
+        self.answer(np.zeros((self.windows.size, len(joints.joints), 3), np.float32))  # the first is slow
 
     def predict(self, lines: Iterable[str]) -> Iterator[dict[str, Any]]:
         """A row for every window: person, start and end (seconds), the verdict as :meth:`airfast.Predictor.predict`
@@ -119,19 +125,12 @@ class Stream:
         if not self.looked_at:
             self.look_at(window)
         probability, distance = self.answer(window.positions)
-        said = verdicts(probability, distance, self.head.classes, self.threshold)
+        said = verdicts(probability, distance, self.classes, self.threshold)
         verdict = {name: np.asarray(value[0]).item() for name, value in said.items()}
         self.counts.predictions += 1
         self.counts.latency_ms.append(1000 * (time.perf_counter() - came))
         when = {"person": window.person, "start": window.start, "end": window.end}
         return when | verdict | {"lost": window.lost, "latency_ms": self.counts.latency_ms[-1]}
-
-    def answer(self, positions: np.ndarray[Any, np.dtype[np.float32]]) -> tuple[Any, Any]:
-        """Probabilities (1, C) and distance (1,) of a window (F, J, 3)."""
-        with torch.inference_mode():
-            rate = torch.tensor([self.windows.fps], dtype=torch.float32)
-            _, probability, distance = self.network(torch.from_numpy(positions)[None], rate)
-        return probability.numpy(), distance.numpy()
 
     def look_at(self, window: Window) -> None:
         """Say what is odd about the first window, as ``airfast data prepare`` says it of files."""
@@ -157,3 +156,31 @@ class Stream:
         if fault not in self.faults and len(self.faults) < TOLD:
             self.faults.add(fault)
             self.say(f"passed over: {fault}")
+
+
+def of_run(run: Path, fps: float) -> tuple[Layout, tuple[str, ...], Answer]:
+    """The layout, the classes and the answers of a run."""
+    head = load_head(run)
+    encoder = load_encoder(encoder_path(run))
+    network = pipeline(encoder, head)
+    rate = torch.tensor([fps], dtype=torch.float32)
+
+    def answer(positions: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        with torch.inference_mode():
+            _, probability, distance = network(torch.from_numpy(positions)[None], rate)
+        return probability.numpy(), distance.numpy()
+
+    return encoder.layout, head.classes, answer
+
+
+def of_file(path: Path, fps: float) -> tuple[Layout, tuple[str, ...], Answer]:
+    """The same of an exported file."""
+    model = Model(path, threads=1)
+    if not model.classes or "skeleton" not in model.about:
+        raise InputError(f"{path}: exported without a head, or by an older version; export it again after fit-head")
+
+    def answer(positions: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        found = model(positions, fps)
+        return found["probability"], found["distance"]
+
+    return layout_from_record(model.about["skeleton"], model.about["layout"], str(path)), model.classes, answer

@@ -106,11 +106,11 @@ def target(out: Path | str, suffixes: Sequence[str] = (".png", ".svg")) -> Path:
     return out
 
 
-def run_target(run: Path | str, out: Path | str | None, name: str) -> Path:
+def run_target(run: Path | str, out: Path | str | None, name: str, suffixes: Sequence[str] = (".png", ".svg")) -> Path:
     """As :func:`target`; a picture without a name goes to the run's folder, which must be one."""
     if not (Path(run) / "config.yaml").is_file():
         raise InputError(f"{run}: not a run folder, it has no config.yaml")
-    return target(out or Path(run) / name)
+    return target(out or Path(run) / name, suffixes)
 
 
 def save(figure: Figure, out: Path) -> Path:

@@ -1,7 +1,6 @@
 """`airfast report`: everything known of a run on one self-contained HTML page."""
 
 import time
-from importlib.resources import files
 from pathlib import Path
 
 from airfast._version import __version__
@@ -13,7 +12,7 @@ from airfast.errors import InputError
 from airfast.plots.canvas import target
 from airfast.plots.run_features import read_features
 from airfast.report import clips, protocols, training
-from airfast.report.markup import Html, element, paragraph
+from airfast.report.markup import Html, element, paragraph, style
 from airfast.report.settings import configuration
 from airfast.runs.folder import read_config, read_metrics, read_split
 
@@ -51,12 +50,12 @@ def build_report(run: Path | str, out: Path | str | None = None, data: Source = 
     config = read_config(run)
     pick_device(device)  # a wrong device is the caller's mistake, and not a lack of the run
     out = target(out or run / "report.html", (".html", ".htm"))
-    page = document(run, config, data, device)
+    page = document(run, config, data, device, out)
     write_text(out, page)
     return out
 
 
-def document(run: Path, config: Config, data: Source, device: str) -> str:
+def document(run: Path, config: Config, data: Source, device: str, out: Path) -> str:
     """The page."""
     known, metrics, records = read_split(run), read_metrics(run), protocols.read_all(run)
     linear = records.get("evaluate-linear")
@@ -75,7 +74,7 @@ def document(run: Path, config: Config, data: Source, device: str) -> str:
             training.labels(run, metrics, config),
             clips.embeddings(features),
             training.losses(metrics),
-            clips.clip(features),
+            clips.clip(features, run, out),
             training.timing(metrics),
             configuration(config),
             clips.environment(run, known, features, records),
@@ -87,14 +86,13 @@ def document(run: Path, config: Config, data: Source, device: str) -> str:
 
 def meta(run: Path) -> Html:
     """Title, width and style; the icon is empty, or a browser would ask a server for one."""
-    style = (files("airfast.report") / "page.css").read_text(encoding="utf-8")
     return element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("title", f"{run.resolve().name}: airfast report"),
         Html('<link rel="icon" href="data:,">'),
-        element("style", Html(style)),
+        element("style", Html(style())),
     )
 
 

@@ -9,9 +9,10 @@ from airfast.errors import InputError
 from airfast.plots.embeddings import draw_embeddings
 from airfast.plots.run_features import RunFeatures
 from airfast.plots.skeleton import draw_strip
-from airfast.report.markup import Html, code, missing, picture, section, table
+from airfast.report.markup import Html, code, element, missing, paragraph, picture, section, table
 from airfast.runs.folder import read_environment
 
+VIEW = "view.html"
 Features = dict[str, RunFeatures] | InputError
 """Of the pre-trained and the untrained encoder, or why there are none."""
 
@@ -30,15 +31,18 @@ def embeddings(features: Features) -> Html:
     return section("embeddings", title, picture(draw_embeddings(features), alt, caption))
 
 
-def clip(features: Features) -> Html:
-    """The first training clip."""
+def clip(features: Features, run: Path, out: Path) -> Html:
+    """The first training clip, and the page on which clips move, if it lies beside this one."""
     title = "One of the clips"
     if isinstance(features, InputError):
         return section("clip", title, unavailable(features))
     motion = next(iter(features.values())).motion
     alt = f"Six frames of the skeleton of {motion.names[0]}, coloured by appendage and by segment."
     caption = "The first training clip with the appendages (HA) and segments (LA) that the encoder also reads."
-    return section("clip", title, picture(draw_strip(motion, 0), alt, caption))
+    there = (out.parent / VIEW).is_file()
+    link = element("a", "Clips that move", href=VIEW) if there else code(f"airfast view {run}")
+    words = (link, ".") if there else (link, " shows clips that move.")
+    return section("clip", title, picture(draw_strip(motion, 0), alt, caption), paragraph(*words))
 
 
 def unavailable(error: InputError) -> Html:

@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Sequence
 from html import escape
+from importlib.resources import files
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -24,7 +25,12 @@ SCHEME = {
     "blue": (COLOURS[0], "#4aa6e0"),
     "purple": (COLOURS[5], "#d877ad"),
 }
-VOID = ("img", "meta")
+VOID = ("img", "input", "meta")
+
+
+def style() -> str:
+    """What pages look like."""
+    return (files("airfast.report") / "page.css").read_text(encoding="utf-8")
 
 
 def element(tag: str, *content: object, **attributes: str) -> Html:

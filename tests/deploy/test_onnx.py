@@ -17,6 +17,7 @@ from airfast.deploy import onnx_export
 from airfast.deploy.head import load_head
 from airfast.deploy.onnx_export import export_onnx
 from airfast.deploy.pipeline import pipeline
+from airfast.deploy.stream import Stream
 from airfast.errors import InputError
 from airfast.runtime import Model
 from tests.cli.test_app import fails, run  # noqa: F401
@@ -55,6 +56,14 @@ def test_the_file_says_what_the_run_says(place, hostile):
     assert model.about["joints"] == list(hostile.layout.joints)
     assert model.about["data"]["note"] == hostile.info["note"]
     assert model.about["parity"]["agreement"] == 1
+
+
+def test_a_stream_of_the_file_gets_the_answers_of_the_run(place, hostile):
+    lines = [json.dumps(frame.tolist()) for frame in hostile.clip(2)]
+    rows = {source: list(Stream(source, 25, 0.6, 0.3).predict(lines)) for source in (place, place / "model.onnx")}
+    ours, files = rows.values()
+    assert [row["label"] for row in ours] == [row["label"] for row in files]
+    np.testing.assert_allclose([r["probability"] for r in ours], [r["probability"] for r in files], atol=1e-4)
 
 
 def test_any_batch_and_any_length(place):
