@@ -11,3 +11,8 @@ class InputError(ValueError):
 
 class Note(UserWarning):
     """Something that the user should know and that stops nothing; the command prints it as one line."""
+
+
+def in_one_line(error: Exception) -> str:
+    """The first line of what an error of another library says, or its kind where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

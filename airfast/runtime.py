@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from airfast.errors import InputError
+from airfast.errors import InputError, in_one_line
 
 
 class Model:
@@ -40,8 +40,7 @@ class Model:
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # whatever the runtime raises of a damaged file
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise InputError(f"{path}: damaged or not an ONNX file ({reason[:120]})") from None
+            raise InputError(f"{path}: damaged or not an ONNX file ({in_one_line(error)[:120]})") from None
         written = self._session.get_modelmeta().custom_metadata_map
         if "airfast" not in written:
             raise InputError(f"{path}: not written by airfast")

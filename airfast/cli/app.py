@@ -26,7 +26,7 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks
 
 @data_app.command()
 def prepare(
-    source: Annotated[Path, typer.Argument(help="Folder of BVH, .npy or .npz files, or one of them.")],
+    source: Annotated[Path, typer.Argument(help="Folder of motion files, or one of them.")],
     out: Annotated[Path, typer.Option(help="Folder of the prepared set.")],
     layout: Annotated[str | None, typer.Option(help="Name or .json file; may stand beside .npy/.npz files.")] = None,
     labels: Annotated[
@@ -47,6 +47,10 @@ def prepare(
     trim_empty: Annotated[bool, typer.Option("--trim-empty", help="Cut off ends without a body.")] = False,
     on_bad_file: Annotated[str, typer.Option(help="stop at the first bad file, or skip it")] = "stop",
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a set in which anything is odd.")] = False,
+    dataset: Annotated[
+        str | None, typer.Option(help="bandai, emilya, emilya4 or kdae: layout, labels and people from the names.")
+    ] = None,
+    person: Annotated[str, typer.Option(help="Of recordings of several: all, largest, or an index from 0.")] = "all",
     note: Annotated[str, typer.Option(help="Licence and attribution, kept in the set and in what is made of it.")] = "",
 ) -> None:
     """Read motion files, check them, and write one prepared set."""
@@ -74,7 +78,11 @@ def prepare(
             trim_empty=trim_empty,
             strict=strict,
             note=note,
+            dataset=dataset,
+            person=person,
         )
+    if report.told:
+        console.print(report.told, highlight=False, soft_wrap=True)
     show_skipped(report.skipped)
     show_findings(report.motion.info["findings"])
     if report.unread:

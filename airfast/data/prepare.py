@@ -11,15 +11,13 @@ import numpy as np
 from airfast._version import __version__
 from airfast.data.gate import Finding, class_names, findings, kept, summary
 from airfast.data.motion import MotionSet, check_target, file_sha256, is_prepared
-from airfast.data.readers.arrays import notes_path, read_arrays
-from airfast.data.readers.bvh import read_bvh
-from airfast.data.readers.clip import UP, Mending, SourceClip, check_rate, to_layout
+from airfast.data.readers.arrays import notes_path
+from airfast.data.readers.choose import ENDINGS, is_motion, read_file
+from airfast.data.readers.clip import UP, Mending, SourceClip, check_rate, joint_sources, of_persons, to_layout
 from airfast.data.readers.labels import Columns, LabelRow, match_rows, read_labels, unread_columns
+from airfast.data.readers.names import Named, named_set, said_by_name
 from airfast.errors import InputError
-from airfast.skeletons.layout import METRES, Layout, load_layout
-
-ENDINGS = (".bvh", ".npy", ".npz")
-"""Motion files that are read; others in the source folder are ignored."""
+from airfast.skeletons.layout import METRES, Layout, known_layouts, load_layout
 
 
 @dataclass(frozen=True)
@@ -31,12 +29,14 @@ class PrepareReport:
         skipped: each (file or clip, reason) that was passed over.
         findings: what is odd about the clips.
         unread: columns of the label file that nothing was made of.
+        told: how the layout was told, where the user did not say it.
     """
 
     motion: MotionSet
     skipped: list[tuple[str, str]]
     findings: list[Finding]
     unread: list[str]
+    told: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class _Clip:
     name: str
     positions: np.ndarray[Any, np.dtype[np.float32]]
     fps: float
-    row: LabelRow | None = None
+    row: LabelRow
 
 
 def prepare(
@@ -68,6 +68,8 @@ def prepare(
     trim_empty: bool = False,
     strict: bool = False,
     note: str = "",
+    dataset: str | None = None,
+    person: str = "all",
 ) -> PrepareReport:
     """Read motion files, check them, and write one prepared set (see MotionSet).
 
@@ -79,7 +81,8 @@ def prepare(
     Args:
         source: a folder, searched through and through (prepared sets and hidden files in it are passed over), or one
             file.
-        layout: name or path of the layout; None if the JSON beside each array names it.
+        layout: name or path of the layout; None if the files say it: by their format, by the JSON beside an array, or,
+            where the names of their joints are those of one shipped layout alone, by these.
         out: folder of the prepared set; replaced if it is one already.
         labels: CSV with `file`, the label column and optionally subject, group, `split`, and by file `fps`, `unit` and
             `up` (see read_labels), which win over everything else.
@@ -97,6 +100,9 @@ def prepare(
         trim_empty: cut off frames without a body at either end of a clip.
         strict: let anything odd be an error.
         note: licence and attribution of the files, kept in the set.
+        dataset: a data set whose files are named by a rule (airfast/data/readers/names.py): its layout, and labels,
+            subjects and groups from the names.
+        person: of recordings of several persons: "all" (each is a clip), "largest", or an index from 0.
 
     Raises:
         InputError: nothing to read, a faulty file (with line or frame), labels that do not match, an unknown layout or
@@ -105,7 +111,8 @@ def prepare(
     check_target(out)
     columns = Columns(label_column, subject_column, group_column)
     mending = Mending(scale, up, fill_gaps, trim_empty)
-    report = read_clips(source, layout, labels, fps, unit, columns, on_bad_file == "skip", progress, mending)
+    skip = on_bad_file == "skip"
+    report = read_clips(source, layout, labels, fps, unit, columns, skip, progress, mending, dataset, person)
     if strict and report.findings:
         first = summary(kept(report.findings))[0]
         count = len(report.findings)
@@ -125,6 +132,8 @@ def read_clips(
     skip: bool = False,
     progress: Callable[[int, int], None] | None = None,
     mending: Mending | None = None,
+    dataset: str | None = None,
+    person: str = "all",
 ) -> PrepareReport:
     """As :func:`prepare`, but nothing is written: the set is in memory.
 
@@ -141,9 +150,13 @@ def read_clips(
         raise InputError(f"scale: expected above 0, fill-gaps: 0 or more; found {given}")
     if fps is not None:
         check_rate(fps, "fps: expected")
-    paths = _motion_files(source)
+    if person not in ("all", "largest") and not person.isdecimal():
+        raise InputError(f"--person {person}: expected all, largest or an index from 0")
+    rule = None if dataset is None else named_set(dataset)
+    layout = layout if layout is not None or rule is None else rule.layout
+    paths = [path for path in _motion_files(source) if labels is None or path.resolve() != labels.resolve()]
     rows = None if labels is None else read_labels(labels, columns)
-    reader = _Reader(source, _Rules(layout, fps, unit), mending)
+    reader = _Reader(source, _Rules(layout, fps, unit, rule, person), mending)
     if labels is not None and rows is not None and any(row.about_the_file for row in rows):
         reader.rows, _ = match_rows(rows, [name for path in paths for name in reader.clip_names(path)], labels)
     clips, skipped = _read_all(reader, paths, skip, progress)
@@ -155,7 +168,8 @@ def read_clips(
     found = [each for each in reader.notes if each.clip in motion.names]
     found += [*findings(motion, min(reader.units)), *class_names(motion)]
     motion.info["findings"] = kept(found)
-    return PrepareReport(motion, skipped, found, [] if labels is None else unread_columns(labels, columns))
+    unread = [] if labels is None else unread_columns(labels, columns)
+    return PrepareReport(motion, skipped, found, unread, reader.told)
 
 
 @dataclass(frozen=True)
@@ -165,6 +179,8 @@ class _Rules:
     layout: str | Layout | None
     fps: float | None
     unit: str | None
+    named: Named | None
+    person: str
 
 
 class _Reader:
@@ -177,6 +193,7 @@ class _Reader:
         self.rows: dict[str, LabelRow] = {}  # by clip, where the label file says how to read it
         self.units: set[str] = set()
         self.notes: list[Finding] = []
+        self.told = ""
 
     def name(self, path: Path) -> str:
         return path.relative_to(self.base).as_posix()
@@ -186,9 +203,17 @@ class _Reader:
         if path.suffix.lower() == ".bvh":
             return [self.name(path)]
         try:
-            return [clip.name for clip in read_arrays(path, self.name(path))]
+            return [clip.name for clip in self.read(path)]
         except InputError:
             return []
+
+    def read(self, path: Path) -> list[SourceClip]:
+        """The clips of a file that were asked for, with what its name says."""
+        found = of_persons(read_file(path, self.name(path)), self.rules.person)
+        rule = self.rules.named
+        if rule is None:
+            return found
+        return [said for clip in found if (said := said_by_name(clip, rule, self.where(clip, path))) is not None]
 
     def where(self, clip: SourceClip, path: Path) -> str:
         return str(path) if clip.name == self.name(path) else f"{path} clip {clip.name}"
@@ -205,25 +230,37 @@ class _Reader:
         self.units.add(unit)
         self.notes += [Finding("in the file", clip.name, None, note, "") for note in clip.notes]
         mending = replace(self.mending, up=row.up or self.mending.up)
-        return _Clip(clip.name, to_layout(clip, layout, unit, where, mending), float(rate))  # type: ignore[arg-type]  # checked
+        positions = to_layout(clip, layout, unit, where, mending)
+        said = LabelRow(0, clip.name, **vars(clip.said))
+        return _Clip(clip.name, positions, float(rate), said)  # type: ignore[arg-type]  # checked
 
     def _layout(self, clip: SourceClip, where: str) -> Layout:
         if self.layout is None:
-            if clip.layout is None:
-                raise InputError(
-                    f"{where}: expected a layout, named by the user or by the JSON beside the file, found none"
-                )
-            self.layout = load_layout(clip.layout)
+            named = clip.layout or _layout_of(clip.joints, where)
+            self.layout = load_layout(named)
+            how = "the format" if clip.layout else "the names of the joints"
+            self.told = f"layout {named}, told by {how} of {clip.name}"
         elif clip.layout is not None and load_layout(clip.layout) != self.layout:
             raise InputError(f"{where}: expected layout {self.layout.name}, found {clip.layout}")
         return self.layout
 
 
-def _source_clips(path: Path, name: str) -> list[SourceClip]:
-    if path.suffix.lower() != ".bvh":
-        return read_arrays(path, name)
-    bvh = read_bvh(path)
-    return [SourceClip(name, bvh.positions, bvh.names, bvh.fps, notes=bvh.notes, parents=bvh.parents)]
+def _layout_of(joints: tuple[str, ...] | None, where: str) -> str:
+    """The one shipped layout that has the joints of a file; InputError where there is none, or more than one."""
+    fitting = [] if joints is None else [name for name in known_layouts() if _fits(joints, load_layout(name))]
+    if len(fitting) == 1:
+        return fitting[0]
+    several = f", which {' and '.join(fitting)} fit" if fitting else ""
+    draft = "; airfast data layout FILE --out mine.json drafts one" if joints is not None else ""
+    by = "named by the user (--layout) or by the JSON beside the file"
+    raise InputError(f"{where}: expected a layout, {by}, found none{several}{draft}")
+
+
+def _fits(joints: tuple[str, ...], layout: Layout) -> bool:
+    try:
+        return all(-1 not in sources for sources in joint_sources(joints, layout, ""))
+    except InputError:
+        return False
 
 
 def _motion_files(source: Path) -> list[Path]:
@@ -234,10 +271,12 @@ def _motion_files(source: Path) -> list[Path]:
     if not source.is_dir():
         raise InputError(f"{source}: expected a folder or a motion file, found nothing")
     found = [
-        p for p in source.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file() and not _passed_over(p, source)
+        p
+        for p in source.rglob("*")
+        if p.suffix.lower() in ENDINGS and p.is_file() and not _passed_over(p, source) and is_motion(p)
     ]
     if not found:
-        raise InputError(f"{source}: expected {', '.join(ENDINGS)} files, found none")
+        raise InputError(f"{source}: expected motion files ({', '.join(ENDINGS)}), found none")
     return sorted(found)
 
 
@@ -261,7 +300,7 @@ def _read_all(
     for done, path in enumerate(paths, 1):
         found: list[SourceClip] = []
         try:
-            found = _source_clips(path, reader.name(path))
+            found = reader.read(path)
         except InputError as error:
             fault(reader.name(path), str(path), error)
         for clip in found:
@@ -288,12 +327,18 @@ def _labelled(
         more = f" (and {len(faults) - 1} more like it)" if len(faults) > 1 else ""
         raise InputError(f"{': '.join(faults[0])}{more}")
     skipped += faults
-    return [_Clip(clip.name, clip.positions, clip.fps, row_of[clip.name]) for clip in clips if clip.name in row_of]
+    return [replace(clip, row=_over(row_of[clip.name], clip.row)) for clip in clips if clip.name in row_of]
+
+
+def _over(row: LabelRow, said: LabelRow) -> LabelRow:
+    """A row of the label file; what it leaves open is as the motion file says."""
+    names = ("label", "subject", "group", "split")
+    return replace(row, **{name: getattr(row, name) or getattr(said, name) for name in names})
 
 
 def _assemble(clips: Sequence[_Clip], reader: _Reader, source: Path, files: Sequence[Path]) -> MotionSet:
     assert reader.layout is not None  # set by the first clip
-    rows = [clip.row or LabelRow(0, clip.name) for clip in clips]
+    rows = [clip.row for clip in clips]
     classes = tuple(sorted({row.label for row in rows} - {""}))
     index = {label: i for i, label in enumerate(classes)} | {"": -1}
     notes = {note for path in files if (note := notes_path(path)) and path.suffix.lower() in (".npy", ".npz")}

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from airfast.data.prepare import ENDINGS
+from airfast.data.readers.choose import is_motion
 from airfast.errors import InputError
 
 
@@ -38,7 +38,7 @@ def state(folder: Path) -> dict[Path, tuple[int, int]]:
     found = {}
     for path in folder.rglob("*"):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in ENDINGS and not hidden:
+        if not hidden and path.is_file() and is_motion(path):
             try:
                 seen = path.stat()
             except OSError:  # gone between being listed and being looked at

@@ -14,7 +14,7 @@ from torch import Generator, Tensor, nn
 from airfast._version import __version__
 from airfast.atomic import replacing
 from airfast.config import Config
-from airfast.errors import InputError
+from airfast.errors import InputError, in_one_line
 from airfast.methods.choose import build_deployed
 from airfast.methods.method import Method
 from airfast.models.deployed import Deployed
@@ -64,8 +64,7 @@ def read(path: Path, *wanted: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except Exception as error:  # a damaged header ends in whatever safetensors and torch happen to raise
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: damaged or not a safetensors file ({reason})") from None
+        raise InputError(f"{path}: damaged or not a safetensors file ({in_one_line(error)})") from None
     if not {"airfast", "about"} <= header.keys():
         raise InputError(f"{path}: not written by airfast, or damaged")
     sealed = header.get("seal") == seal(tensors, header["about"])

@@ -184,7 +184,7 @@ def bad(tmp_path, source, layout, **arguments):
 
 def test_sources_that_hold_nothing(tmp_path, source, layout):
     (tmp_path / "empty").mkdir()
-    assert "empty: expected .bvh, .npy, .npz files, found none" in bad(tmp_path, tmp_path / "empty", layout)
+    assert "empty: expected motion files (.bvh, .c3d, .csv, .h5, " in bad(tmp_path, tmp_path / "empty", layout)
     assert "nowhere: expected a folder or a motion file" in bad(tmp_path, tmp_path / "nowhere", layout)
     assert "readme.txt: expected a file that ends in" in bad(tmp_path, source / "readme.txt", layout)
 

@@ -6,7 +6,7 @@ from airfast.errors import InputError
 from airfast.skeletons.layout import known_layouts, layout_from_record, load_layout
 
 JOINTS = {"bandai": 21, "canonical": 24, "gait16": 16, "kinect25": 25, "perception24": 24, "xsens28": 28}
-JOINTS |= {"coco17": 16, "h36m17": 17, "mediapipe33": 22, "openpose18": 16, "openpose25": 20}
+JOINTS |= {"coco17": 16, "h36m17": 17, "mediapipe33": 22, "openpose18": 16, "openpose25": 20, "smpl22": 22}
 POINTS = {"coco17": 17, "h36m17": 17, "mediapipe33": 33, "openpose18": 18, "openpose25": 25}
 
 

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airfast.data.readers.clip import SourceClip
-from airfast.errors import InputError
+from airfast.errors import InputError, in_one_line
 
 KEYS = {"layout": str, "fps": int | float, "unit": str, "joints": list, "names": list}
 """Keys of the JSON beside an array, and what they hold."""
@@ -76,8 +76,7 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
             known = {key: loaded[key] for key in ("positions", "lengths", "names", "fps", "joints") if key in loaded}
             there = ", ".join(loaded.files) or "nothing"
     except Exception as error:  # a damaged file ends in whatever NumPy, zipfile or tokenize happen to raise
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: cannot be read as {path.suffix}: {reason}") from error
+        raise InputError(f"{path}: cannot be read as {path.suffix}: {in_one_line(error)}") from error
     if "positions" not in known:
         raise InputError(f"{path}: expected an array 'positions', found {there}")
     return known

@@ -1,7 +1,7 @@
 """What every reader returns, and how it becomes a clip of a layout."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
@@ -11,6 +11,19 @@ from numpy.typing import NDArray
 from airfast.data.gate import empty_frames
 from airfast.errors import InputError
 from airfast.skeletons.layout import METRES, Layout
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a file says of a clip, as a label file would, which wins; "" where it does not."""
+
+    label: str = ""
+    subject: str = ""
+    group: str = ""
+    split: str = ""
+
+
+NOTHING = Said()
 
 
 @dataclass(frozen=True)
@@ -27,6 +40,9 @@ class SourceClip:
         layout: layout the file names, None if it names none.
         notes: what did not quite add up in the file, a line each.
         parents: index of each node's parent, -1 for the root; None if the file does not say.
+        said: label and people, as far as the file says.
+        person: index of who it is of the persons of one recording.
+        recording: what the clips of all its persons share; "" for that of one.
     """
 
     name: str
@@ -38,6 +54,9 @@ class SourceClip:
     layout: str | None = None
     notes: tuple[str, ...] = ()
     parents: tuple[int, ...] | None = None
+    said: Said = NOTHING
+    person: int = 0
+    recording: str = ""
 
 
 UP = {
@@ -113,6 +132,40 @@ def to_layout(
         raise InputError(f"{where}: {place}: expected at most {FARTHEST:g} m from the origin, found {found}")
     turned = (chosen * metres) @ np.array(UP[mending.up or clip.up or "y"], dtype=np.float64).T
     return (trimmed(turned, where) if mending.trim_empty else turned).astype(np.float32)
+
+
+def persons_apart(clips: Sequence[SourceClip]) -> list[SourceClip]:
+    """The persons of one recording, each under a name of its own where there are several."""
+    if len(clips) < 2:
+        return list(clips)
+    return [replace(clip, name=f"{clip.name}#person{clip.person}", recording=clip.name) for clip in clips]
+
+
+def of_persons(clips: Sequence[SourceClip], who: str) -> list[SourceClip]:
+    """The clips of the persons asked for: all, the largest of each recording, or the one of an index."""
+    if who == "all":
+        return list(clips)
+    if who != "largest":
+        return [clip for clip in clips if clip.person == int(who)]
+    largest: dict[str, SourceClip] = {}
+    for clip in clips:
+        key = clip.recording or clip.name
+        if key not in largest or extent(clip) > extent(largest[key]):
+            largest[key] = clip
+    return list(largest.values())
+
+
+def extent(clip: SourceClip) -> float:
+    """The longest side of a body's box, the median over the frames that hold one."""
+    positions = clip.positions.astype(np.float64)
+    whole = positions[np.isfinite(positions).all(axis=(1, 2))]
+    return float(np.median(np.ptp(whole, axis=1).max(axis=1))) if len(whole) else 0.0
+
+
+def trimmed_of_zeros(person: NDArray[np.generic]) -> NDArray[np.generic] | None:
+    """Joints (T, J, 3) without the zeros that fill a fixed length after the last frame; None where nobody was there."""
+    there = np.flatnonzero(np.asarray(person).any(axis=(1, 2)))
+    return person[: there[-1] + 1] if len(there) else None
 
 
 def filled(positions: NDArray[np.float64], most: int) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from airfast.errors import InputError
+from airfast.errors import InputError, in_one_line
 from airfast.labels.cuda.blocks import release
 
 CUML_ROWS = 32_768  # a dense matrix of float32 distances is 4.3 GB there, and cuML still takes one batch
@@ -37,7 +37,7 @@ def missing(package: str) -> str:
         own = error.name in (package, package.partition(".")[0])
         return "not installed" if own else f"needs {error.name}"
     except Exception as error:  # a GPU library can fail to load in its own ways: without driver, of another CUDA
-        return f"does not import: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        return f"does not import: {in_one_line(error)}"
     return ""
 
 

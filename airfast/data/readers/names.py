@@ -1,0 +1,91 @@
+"""What the names of a data set's files say: who moves, what is done, and the label."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+from airfast.data.readers.clip import Said, SourceClip
+from airfast.errors import InputError
+
+
+@dataclass(frozen=True)
+class Named:
+    """A data set whose files are named by a rule.
+
+    Attributes:
+        layout: of its files.
+        pattern: of a clip's path, with the groups label, subject and group.
+        example: such a path.
+        labels: what codes stand for; a code that is not there stands for itself.
+        only: labels to keep; all if empty.
+        leave_out: of paths that are copies of others.
+    """
+
+    layout: str
+    pattern: re.Pattern[str]
+    example: str
+    labels: Mapping[str, str]
+    only: frozenset[str] = frozenset()
+    leave_out: re.Pattern[str] | None = None
+
+
+EMILYA = Named(
+    layout="xsens28",
+    pattern=re.compile(r"(?:^|/)(?P<group>[^/]+)/(?P<label>[^/]+)/(?P<subject>[^/]+)/[^/]+\.bvh$", re.IGNORECASE),
+    example="PerAction/Walking/Joy/Actor1/clip.bvh",
+    labels={},
+    leave_out=re.compile(r"zyx\.bvh$", re.IGNORECASE),
+)
+DATASETS = {
+    "bandai": Named(
+        layout="bandai",
+        pattern=re.compile(r"dataset-\d_(?P<group>[^_/]+)_(?P<label>[^_/]+)_\d+\.bvh$", re.IGNORECASE),
+        example="dataset-1_walk_happy_001.bvh",
+        labels={},
+    ),
+    "emilya": EMILYA,
+    "emilya4": replace(EMILYA, only=frozenset(("Anger", "Neutral", "Joy", "Sadness"))),
+    "kdae": Named(
+        layout="perception24",
+        pattern=re.compile(r"(?P<subject>[FM]\d{2})(?P<label>SA|SU|[ADFHN])(?P<group>\d)V\d+\.bvh$", re.IGNORECASE),
+        example="F01/F01A0V1.bvh",
+        labels={
+            "A": "angry",
+            "D": "disgust",
+            "F": "fearful",
+            "H": "happy",
+            "N": "neutral",
+            "SA": "sad",
+            "SU": "surprise",
+        },
+    ),
+}
+
+
+def named_set(name: str) -> Named:
+    """A data set by its name; InputError lists those that are known."""
+    if name not in DATASETS:
+        near = get_close_matches(name.lower(), DATASETS, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise InputError(
+            f"--dataset {name}: {hint}known are {', '.join(DATASETS)}; other formats are told by their files"
+        )
+    return DATASETS[name]
+
+
+def said_by_name(clip: SourceClip, rule: Named, where: str) -> SourceClip | None:
+    """The clip with what its name says; None for one that is left out.
+
+    Raises:
+        InputError: a name that does not follow the rule.
+    """
+    if rule.leave_out is not None and rule.leave_out.search(clip.name):
+        return None
+    said = rule.pattern.search(clip.name)
+    if said is None:
+        raise InputError(f"{where}: expected a name like {rule.example}")
+    label = rule.labels.get(said["label"].upper(), said["label"])
+    if rule.only and label not in rule.only:
+        return None
+    return replace(clip, said=Said(**said.groupdict() | {"label": label}))

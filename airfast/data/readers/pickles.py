@@ -1,0 +1,109 @@
+"""The pickles of pyskl and mmaction2, opened without running anything: arrays, lists, dicts, texts and numbers alone.
+
+One object: ``{"split": {name: [frame_dir, …]}, "annotations": [{"frame_dir", "total_frames", "label", "keypoint"
+(M, T, V, C)}, …]}``, of M persons, C of 3.
+"""
+
+import pickle
+from codecs import encode
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from airfast.data.readers.clip import Said, SourceClip, persons_apart, trimmed_of_zeros
+from airfast.errors import InputError, in_one_line
+
+LAYOUTS = {17: "coco17", 18: "openpose18", 25: "kinect25"}  # by joints
+SIDES = {"train": "train", "val": "test", "test": "test"}
+FPS = 30.0
+
+
+class Array:
+    """Stands for numpy.ndarray while an array is put together: called by itself it would make any size."""
+
+
+def empty_array(kind: type, shape: tuple[int, ...], typecode: bytes) -> Any:
+    """As NumPy begins an array that its state then fills; the state is checked against its bytes by NumPy."""
+    if kind is not Array or shape != (0,):
+        raise pickle.UnpicklingError("an array that does not begin empty")
+    return np.ndarray.__new__(np.ndarray, (0,), typecode.decode() if isinstance(typecode, bytes) else typecode)
+
+
+def from_buffer(buffer: Any, kind: Any, shape: tuple[int, ...], order: str) -> Any:
+    """An array of protocol 5."""
+    return np.frombuffer(bytes(buffer), dtype=kind).reshape(shape, order=order)  # type: ignore[call-overload]
+
+
+def scalar(kind: Any, data: Any) -> Any:
+    """A number of NumPy's."""
+    return np.frombuffer(data, kind)[0]
+
+
+KNOWN: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): Array,
+    ("numpy", "dtype"): np.dtype,
+    ("_codecs", "encode"): encode,
+}
+for _home in ("numpy.core", "numpy._core"):
+    KNOWN[f"{_home}.multiarray", "_reconstruct"] = empty_array
+    KNOWN[f"{_home}.multiarray", "scalar"] = scalar
+    KNOWN[f"{_home}.numeric", "_frombuffer"] = from_buffer
+
+
+class Reader(pickle.Unpickler):
+    """An unpickler that knows arrays and nothing else that could be called."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What a pickle names."""
+        try:
+            return KNOWN[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which is not opened") from None
+
+
+def read_pickle(path: Path, name: str) -> list[SourceClip]:
+    """The clips of a file: one an annotation and person, called by its ``frame_dir``.
+
+    Raises:
+        InputError: another kind of pickle, one that would run something, two-dimensional keypoints, or joints of no
+            known set.
+    """
+    try:
+        with path.open("rb") as file:
+            said = Reader(file).load()
+        sides = sides_of(said["split"])
+        rows = [(str(row["frame_dir"]), np.asarray(row["keypoint"]), row.get("label")) for row in said["annotations"]]
+    except (KeyError, TypeError, IndexError) as error:
+        raise InputError(f"{path}: expected a pickle with split and annotations, as pyskl's; {error}") from None
+    except Exception as error:  # a damaged pickle ends in whatever its opcodes happen to raise
+        raise InputError(f"{path}: cannot be read as a pickle: {in_one_line(error)}") from None
+    clips = []
+    for clip, keypoints, label in rows:
+        where = f"{path} {clip}"
+        if keypoints.ndim != 4 or keypoints.dtype.kind not in "iuf":
+            raise InputError(f"{where}: expected keypoints (persons, frames, joints, 3), found {keypoints.shape}")
+        if keypoints.shape[-1] != 3:
+            raise InputError(f"{where}: the keypoints have {keypoints.shape[-1]} coordinates; lift them to three first")
+        if keypoints.shape[2] not in LAYOUTS:
+            raise InputError(
+                f"{where}: {keypoints.shape[2]} joints are of no known set ({', '.join(LAYOUTS.values())})"
+            )
+        about = Said(label="" if label is None else str(label), split=sides.get(clip, ""))
+        persons = [each for person in keypoints if (each := trimmed_of_zeros(person)) is not None]
+        layout = LAYOUTS[keypoints.shape[2]]
+        clips += persons_apart(
+            [SourceClip(clip, each, fps=FPS, layout=layout, said=about, person=p) for p, each in enumerate(persons)]
+        )
+    if not clips:
+        raise InputError(f"{path}: expected annotations with a person, found none")
+    return clips
+
+
+def sides_of(splits: Any) -> dict[str, str]:
+    """The side of every clip, where there is one split alone: sets with several leave it to the user."""
+    ends = {str(key).rsplit("_", 1)[-1]: clips for key, clips in splits.items()}
+    named = {SIDES[end]: clips for end, clips in ends.items() if end in SIDES}
+    if len(splits) != 2 or set(named) != {"train", "test"}:
+        return {}
+    return {str(clip): side for side, clips in named.items() for clip in clips}

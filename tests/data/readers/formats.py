@@ -1,0 +1,119 @@
+"""Files of every format, written from its documentation: known positions go in."""
+
+import json
+import pickle
+
+import numpy as np
+
+KINECT = 25
+
+
+def walk(joints, frames=12, seed=0, clips=None):
+    """Positions (frames, joints, 3) that are never zero, in metres."""
+    shape = (frames, joints, 3) if clips is None else (clips, frames, joints, 3)
+    return np.random.default_rng(seed).uniform(0.1, 1.9, shape).round(4)
+
+
+def ntu(bodies, missing=()):
+    """A .skeleton of bodies (M, T, 25, 3); ``missing`` are pairs (body, frame)."""
+    lines = [str(len(bodies[0]))]
+    for frame in range(len(bodies[0])):
+        there = [m for m in range(len(bodies)) if (m, frame) not in missing]
+        lines.append(str(len(there)))
+        for m in there:
+            lines += [f"7205759403793{m} 0 1 1 0 0 0 -0.1 0.2 2", str(KINECT)]
+            lines += [" ".join(map(str, [*xyz, *range(8), 2])) for xyz in bodies[m][frame].tolist()]
+    return "\n".join(lines) + "\n"
+
+
+def write_ntu(folder, positions):
+    path = folder / "S001C002P003R002A013.skeleton"
+    path.write_text(ntu(positions[None]))
+    return path
+
+
+def write_pyskl(folder, positions):
+    path = folder / "set.pkl"
+    keypoint = positions[None].astype(np.float32)
+    rows = [{"frame_dir": "one", "total_frames": len(positions), "label": 3, "keypoint": keypoint}]
+    path.write_bytes(pickle.dumps({"split": {"train": ["one"], "val": []}, "annotations": rows}))
+    return path
+
+
+def write_ctrgcn(folder, positions):
+    path = folder / "NTU60_CS.npz"
+    x = np.zeros((1, len(positions) + 5, 2, 25, 3), np.float32)
+    x[0, : len(positions), 0] = positions
+    np.savez(path, x_train=x.reshape(1, -1, 150), y_train=np.eye(60)[[7]])
+    return path
+
+
+def write_umurl(folder, positions):
+    path = folder / "train_data_joint.npy"
+    x = np.zeros((1, 3, len(positions) + 4, 25, 2), np.float32)
+    x[0, :, : len(positions), :, 0] = positions.transpose(2, 0, 1)
+    np.save(path, x)
+    (folder / "train_label.pkl").write_bytes(pickle.dumps((["one"], [4])))
+    return path
+
+
+def write_amass(folder, positions):
+    path = folder / "take.npz"
+    np.savez(path, Jtr=positions, poses=np.zeros((len(positions), 156)), mocap_framerate=np.array(120.0))
+    return path
+
+
+def write_gait(folder, positions):
+    import h5py
+
+    path = folder / "features.h5"
+    with h5py.File(path, "w") as file:
+        file["clip_positions.csv"] = positions.reshape(len(positions), 48)
+    with h5py.File(folder / "labels.h5", "w") as file:
+        file["clip_positions.csv"] = 2
+    return path
+
+
+def write_smg(folder, positions):
+    path = folder / "Sample0037_skeleton.csv"
+    table = np.ones((len(positions), 25, 11))
+    table[:, :, :3] = positions
+    np.savetxt(path, table.reshape(len(positions), -1), delimiter=",", fmt="%.6f")
+    (folder / "Sample0037_data.csv").write_text(f"{len(positions)},28,8000\n")
+    return path
+
+
+def write_lines(folder, positions):
+    path = folder / "take.jsonl"
+    lines = [json.dumps({"time": i / 50, "joints": frame.tolist()}) for i, frame in enumerate(positions)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def write_table(folder, positions, names):
+    path = folder / "take.csv"
+    header = ",".join(f"{name}_{axis}" for name in names for axis in "xyz")
+    np.savetxt(path, positions.reshape(len(positions), -1), delimiter=",", header=header, comments="", fmt="%.6f")
+    return path
+
+
+def write_mediapipe(folder, positions):
+    path = folder / "landmarks.json"
+    frames = [[dict(zip("xyz", map(float, p), strict=True)) | {"visibility": 1.0} for p in f] for f in positions]
+    path.write_text(json.dumps(frames))
+    return path
+
+
+def write_c3d(folder, positions, names):
+    import ezc3d
+
+    made = ezc3d.c3d()
+    made["parameters"]["POINT"]["RATE"]["value"] = [100.0]
+    made["parameters"]["POINT"]["LABELS"]["value"] = list(names)
+    made["parameters"]["POINT"]["UNITS"]["value"] = ["m"]
+    points = np.ones((4, positions.shape[1], len(positions)))
+    points[:3] = positions.transpose(2, 1, 0)
+    made["data"]["points"] = points
+    path = folder / "take.c3d"
+    made.write(str(path))
+    return path

@@ -1,0 +1,282 @@
+"""Every format of the field: known positions, written as documented, come back; what is damaged is one line."""
+
+import json
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+
+from airfast.data.motion import MotionSet
+from airfast.data.prepare import prepare, read_clips
+from airfast.data.readers.choose import is_motion, read_file
+from airfast.data.readers.clip import UP, Mending, SourceClip
+from airfast.data.readers.names import named_set, said_by_name
+from airfast.data.readers.ntu import read_ntu
+from airfast.errors import InputError
+from airfast.skeletons.layout import load_layout
+from tests.data.readers import formats
+from tests.data.readers.formats import walk
+
+Z_UP, Y_DOWN = (np.array(UP[axis]).T for axis in ("z", "-y"))
+CANONICAL = load_layout("canonical").joints
+
+# format: writer, joints, layout it is read as, fps, what turns what was written into y up, label, subject, split
+FORMATS = {
+    "ntu": (formats.write_ntu, 25, "kinect25", 30, np.eye(3), "A013", "P003", ""),
+    "pyskl": (formats.write_pyskl, 17, "coco17", 30, np.eye(3), "3", "", "train"),
+    "ctrgcn": (formats.write_ctrgcn, 25, "kinect25", 30, np.eye(3), "7", "", "train"),
+    "umurl": (formats.write_umurl, 25, "kinect25", 30, np.eye(3), "4", "", "train"),
+    "amass": (formats.write_amass, 24, "canonical", 120, Z_UP, "", "", ""),
+    "gait": (formats.write_gait, 16, "gait16", None, np.eye(3), "sad", "", ""),
+    "smg": (formats.write_smg, 25, "kinect25", 28, np.eye(3), "", "0037", "test"),
+    "lines": (formats.write_lines, 24, None, 50, np.eye(3), "", "", ""),
+    "mediapipe": (formats.write_mediapipe, 33, "mediapipe33", None, Y_DOWN, "", "", ""),
+}
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # ezc3d's own
+        yield
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_known_positions_come_back(tmp_path, name):
+    write, joints, layout, fps, turn, label, subject, split = FORMATS[name]
+    positions = walk(joints)
+    path = write(tmp_path, positions)
+    (clip,) = read_file(path, path.name)
+    assert (clip.layout, clip.fps) == (layout, fps)
+    assert (clip.said.label, clip.said.subject, clip.said.split) == (label, subject, split)
+    report = read_clips(path, None if layout else "canonical", fps=fps or 30)
+    points = load_layout(layout or "canonical").points or load_layout(layout or "canonical").joints
+    for joint, there in enumerate(load_layout(layout or "canonical").joints):
+        if there in points:
+            wanted = positions[:, points.index(there)] @ turn
+            np.testing.assert_allclose(report.motion.clip(0)[:, joint], wanted, atol=1e-4)
+    assert report.motion.classes == ((label,) if label else ())
+    assert not layout or "told by the format" in report.told
+
+
+def test_a_table_of_named_joints_needs_no_layout_where_one_alone_has_them(tmp_path):
+    positions = walk(24)
+    path = formats.write_table(tmp_path, positions, CANONICAL)
+    report = read_clips(path, None, fps=30)
+    np.testing.assert_allclose(report.motion.clip(0), positions, atol=1e-4)
+    assert "layout canonical, told by the names of the joints" in report.told
+    path = formats.write_table(tmp_path, positions[:, :3], ("a", "b", "c"))
+    with pytest.raises(InputError, match=r"expected a layout.*found none; airfast data layout FILE"):
+        read_clips(path, None, fps=30)
+
+
+def test_freemocaps_table_is_in_millimetres_with_z_up(tmp_path):
+    layout = load_layout("mediapipe33")
+    positions = walk(34)
+    path = formats.write_table(tmp_path, 1000 * positions, (*layout.points, "hips_center"))
+    path = path.rename(tmp_path / "mediapipe_body_3d_xyz.csv")
+    report = read_clips(path, None, fps=30)
+    nose = report.motion.clip(0)[:, layout.joints.index("nose")]
+    np.testing.assert_allclose(nose, positions[:, 0] @ Z_UP, atol=1e-4)
+
+
+def test_markers_become_joints_by_a_layout_that_derives_them(tmp_path):
+    record = load_layout("gait16").record()
+    joints = load_layout("gait16").joints
+    record["derived"] = {joint: {"mean": [f"{joint}_in", f"{joint}_out"]} for joint in joints}
+    mine = tmp_path / "markers.json"
+    mine.write_text(json.dumps(record))
+    names = [f"{joint}_{side}" for joint in joints for side in ("in", "out")]
+    positions = walk(32)
+    folder = tmp_path / "c3d"
+    folder.mkdir()
+    path = formats.write_c3d(folder, positions, [f"Anna:{name}" for name in names])
+    report = read_clips(path, str(mine))
+    wanted = positions.reshape(len(positions), 16, 2, 3).mean(axis=2) @ Z_UP
+    np.testing.assert_allclose(report.motion.clip(0), wanted, atol=1e-4)
+    assert report.motion.fps[0] == 100
+
+
+def test_ntus_bodies_are_kept_apart_and_chosen(tmp_path):
+    bodies = np.stack([walk(25), 1.5 * walk(25, seed=1)])
+    path = tmp_path / "S001C001P001R001A050.skeleton"
+    path.write_text(formats.ntu(bodies, missing=((1, 0), (1, 5))))
+    first, second = read_ntu(path, "x")
+    assert (first.name, second.name) == ("x#person0", "x#person1")
+    np.testing.assert_allclose(first.positions, bodies[0])
+    np.testing.assert_allclose(np.delete(second.positions, 4, axis=0), np.delete(bodies[1][1:], 4, axis=0))
+    assert np.isnan(second.positions[4]).all()
+    chosen = lambda who, **more: read_clips(path, None, person=who, **more).motion.names  # noqa: E731
+    assert chosen("0") == ("S001C001P001R001A050.skeleton#person0",)
+    assert chosen("largest", mending=Mending(fill_gaps=1)) == ("S001C001P001R001A050.skeleton#person1",)
+    with pytest.raises(InputError, match="--person tallest: expected all, largest or an index"):
+        chosen("tallest")
+
+
+def test_gestures_of_smg_are_cut_where_its_labels_say(tmp_path):
+    positions = walk(25, 40)
+    path = formats.write_smg(tmp_path, positions)
+    (tmp_path / "Sample0037_finelabels.csv").write_text("3,1,10\n17,21,40\n")
+    first, second = read_file(path, "s")
+    np.testing.assert_allclose(first.positions, positions[:10], atol=1e-6)
+    np.testing.assert_allclose(second.positions, positions[20:], atol=1e-6)
+    assert [clip.said.label for clip in (first, second)] == ["3", "17"]
+    (tmp_path / "Sample0037_finelabels.csv").write_text("3,1,41\n")
+    with pytest.raises(InputError, match=r"finelabels.csv:1: frames 1 to 41 of 40"):
+        read_file(path, "s")
+
+
+def test_both_persons_and_both_sides_of_ctrgcn(tmp_path):
+    two = walk(25, clips=2)
+    x = np.zeros((1, 20, 2, 25, 3), np.float32)
+    x[0, :12, 0], x[0, :7, 1] = two[0], two[1][:7]
+    path = tmp_path / "a.npz"
+    np.savez(
+        path, x_train=x.reshape(1, 20, 150), y_train=[[0, 1]], x_test=x.reshape(1, 20, 150)[:, :9], y_test=[[1, 0]]
+    )
+    clips = read_file(path, "a")
+    assert [clip.name for clip in clips] == [f"a#{side}0#person{p}" for side in ("train", "test") for p in (0, 1)]
+    assert [len(clip.positions) for clip in clips] == [12, 7, 9, 7]
+    assert [(clip.said.label, clip.said.split) for clip in clips] == [("1", "train")] * 2 + [("0", "test")] * 2
+    np.testing.assert_allclose(clips[1].positions, two[1][:7], atol=1e-6)
+
+
+@pytest.mark.parametrize("joints", [22, 24, 52, 55])
+def test_joints_of_every_body_model(tmp_path, joints):
+    positions = walk(joints)
+    path = formats.write_amass(tmp_path, positions)
+    found = read_clips(path, None).motion
+    hands = {24: (22, 23), 52: (22, 37), 55: (25, 40)}.get(joints, ())
+    wanted = positions[:, [*range(22), *hands]] @ Z_UP
+    np.testing.assert_allclose(found.clip(0), wanted, atol=1e-4)
+
+
+def test_names_of_files_say_label_and_people():
+    clip = SourceClip("F01/F01SA3V2.bvh", np.zeros((2, 3, 3)))
+    said = said_by_name(clip, named_set("kdae"), "x").said
+    assert (said.label, said.subject, said.group) == ("sad", "F01", "3")
+    said = said_by_name(SourceClip("M02A0V1.bvh", clip.positions), named_set("kdae"), "x").said
+    assert (said.label, said.subject) == ("angry", "M02")
+    emilya = SourceClip("PerAction/Walking/Panic Fear/Actor3/a.bvh", clip.positions)
+    said = said_by_name(emilya, named_set("emilya"), "x").said
+    assert (said.label, said.subject, said.group) == ("Panic Fear", "Actor3", "Walking")
+    assert said_by_name(emilya, named_set("emilya4"), "x") is None
+    copy = SourceClip("PerAction/Walking/Joy/Actor3/a_zyx.bvh", clip.positions)
+    assert said_by_name(copy, named_set("emilya"), "x") is None
+    with pytest.raises(InputError, match=r"x: expected a name like F01/F01A0V1\.bvh"):
+        said_by_name(SourceClip("take1.bvh", clip.positions), named_set("kdae"), "x")
+    with pytest.raises(InputError, match="--dataset kdea: did you mean 'kdae'"):
+        named_set("kdea")
+
+
+def test_a_label_file_wins_over_what_a_file_says(tmp_path):
+    formats.write_ntu(tmp_path, walk(25))
+    table = tmp_path / "labels.csv"
+    table.write_text("file,label\nS001C002P003R002A013,waving\n")
+    prepare(tmp_path, None, tmp_path / "out" / "set", table)
+    motion = MotionSet.load(tmp_path / "out" / "set")
+    assert (motion.classes, motion.subjects) == (("waving",), ("P003",))
+
+
+def test_only_motion_is_taken_from_a_folder(tmp_path):
+    for name, text in {
+        "labels.csv": "file,label\na,b\n",
+        "notes.json": '{"fps": 30}',
+        "list.json": '["a", "b"]',
+        "numbers.csv": "1,2,3,4\n",
+        "Sample0001_data.csv": "1,30,3\n",
+        "labels.h5": "",
+        "train_label.pkl": "",
+    }.items():
+        (tmp_path / name).write_text(text)
+        assert not is_motion(tmp_path / name), name
+    for name, text in {"a.csv": "a_x,a_y,a_z\n", "b.csv": ",".join("1" * 9), "c.json": "[[[0, 1, 2]]]"}.items():
+        (tmp_path / name).write_text(text)
+        assert is_motion(tmp_path / name), name
+
+
+class Harmful:
+    """What a pickle would run."""
+
+    def __reduce__(self):
+        return (print, ("run",))
+
+
+def bad(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content) if isinstance(content, bytes) else path.write_text(content)
+    with pytest.raises(InputError) as told:
+        read_file(path, name)
+    assert "\n" not in str(told.value)
+    assert str(told.value).startswith(str(path))
+    return str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.skeleton", "", "cannot be read as .skeleton"),
+        ("a.skeleton", "2\n0\n0\n", "expected a body, found none in 2 frames"),
+        ("a.skeleton", formats.ntu(walk(25)[None])[:-900], "the file ends early"),
+        ("a.skeleton", formats.ntu(walk(25)[None]) + "7\n", "1 words after the last of 12 frames"),
+        ("a.skeleton", formats.ntu(walk(25)[None]).replace("\n25\n", "\n24\n", 1), "expected 25 joints, found 24"),
+        ("a.skeleton", b"\xff\xfe", "cannot be read as .skeleton"),
+        ("a.pkl", pickle.dumps(Harmful()), "it names builtins.print, which is not opened"),
+        ("a.pkl", pickle.dumps([1, 2]), "expected a pickle with split and annotations"),
+        ("a.pkl", pickle.dumps({"split": {}, "annotations": []}), "expected annotations with a person, found none"),
+        ("a.pkl", b"\x80\x04", "cannot be read as a pickle"),
+        ("a.jsonl", "", "expected frames, found none"),
+        ("a.jsonl", "[[1, 2, 3]]\n[[1, 2]]", ":2: expected x, y and z of a joint"),
+        ("a.jsonl", "[[1, 2, 3]]\n[[1, 2, 3], [1, 2, 3]]", "frame 0 (from 0): expected 2 joints, found 1"),
+        ("a.jsonl", '{"time": 1, "joints": [[1, 2, 3]]}\n' * 2, "frame 1 (from 0): expected a time after 1.0 s"),
+        ("a.json", '[[[1, 2, 3]], [["x", 2, 3]]]', "frame 1 (from 0): expected a coordinate"),
+        ("a.json", "[[", "cannot be read as .json"),
+        ("a.csv", "a_x,a_y,a_z\n1,2\n", ":2: expected 3 fields, found 2"),
+        ("Sample0001_skeleton.csv", "1,2,3\n", "expected 275 columns, found 3"),
+        ("Sample0001_skeleton.csv", "1,2,x\n", "cannot be read as numbers"),
+        ("a.h5", b"no", "cannot be read as .h5"),
+        ("a.c3d", b"no", "cannot be read as .c3d"),
+    ],
+)
+def test_what_is_damaged_is_one_line(tmp_path, name, content, message):
+    assert message in bad(tmp_path, name, content)
+
+
+def keypoints(shape):
+    rows = [{"frame_dir": "one", "label": 0, "keypoint": np.ones(shape, np.float32)}]
+    return pickle.dumps({"split": {}, "annotations": rows})
+
+
+def test_pickles_of_two_dimensions_and_of_other_joints_are_refused(tmp_path):
+    assert "have 2 coordinates; lift them to three first" in bad(tmp_path, "a.pkl", keypoints((1, 5, 17, 2)))
+    assert "19 joints are of no known set" in bad(tmp_path, "b.pkl", keypoints((1, 5, 19, 3)))
+    assert "expected keypoints (persons, frames, joints, 3)" in bad(tmp_path, "c.pkl", keypoints((5, 17, 3)))
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_pickles_of_every_protocol(tmp_path, protocol):
+    rows = [{"frame_dir": "one", "label": np.int64(2), "keypoint": walk(17)[None].astype(np.float32)}]
+    path = tmp_path / "a.pkl"
+    path.write_bytes(pickle.dumps({"split": {"xsub_train": ["one"], "xsub_val": []}, "annotations": rows}, protocol))
+    (clip,) = read_file(path, "a")
+    np.testing.assert_allclose(clip.positions, walk(17), atol=1e-6)
+    assert (clip.said.label, clip.said.split) == ("2", "train")
+
+
+def test_pose_parameters_without_joints_are_refused_with_the_reason(tmp_path):
+    np.savez(tmp_path / "a.npz", poses=np.zeros((5, 156)), trans=np.zeros((5, 3)))
+    with pytest.raises(InputError, match=r"no joints; they follow from the licensed body model alone: save .* 'Jtr'"):
+        read_file(tmp_path / "a.npz", "a")
+    np.savez(tmp_path / "b.npz", Jtr=np.zeros((5, 7, 3)))
+    with pytest.raises(InputError, match=r"Jtr: expected \(frames, joints, 3\) of 22, 24, 52, 55 joints"):
+        read_file(tmp_path / "b.npz", "b")
+
+
+def test_uneven_times_are_noted_and_the_usual_rate_is_taken(tmp_path):
+    times = np.delete(np.arange(20) / 25, 7)
+    lines = [json.dumps({"time": t, "joints": frame.tolist()}) for t, frame in zip(times, walk(24, 19), strict=True)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    (clip,) = read_file(tmp_path / "a.jsonl", "a")
+    assert clip.fps == 25
+    assert clip.notes == ("1 of 18 steps between frames differ by more than 20 % from the usual one",)

@@ -1,0 +1,76 @@
+"""Files with a few bytes changed, lost or added: read as motion or refused in one line, never anything else."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from airfast.data.readers.choose import read_file
+from airfast.errors import InputError
+from tests.data.bvh_text import bvh
+from tests.data.readers import formats
+from tests.data.readers.formats import walk
+
+NAMES = ("a", "b", "c")
+
+
+def write_bvh(folder):
+    path = folder / "a.bvh"
+    path.write_text(bvh())
+    return path
+
+
+def write_npz(folder):
+    path = folder / "a.npz"
+    np.savez(path, positions=walk(4), fps=30)
+    return path
+
+
+WRITERS = {
+    "bvh": write_bvh,
+    "npz": write_npz,
+    "skeleton": lambda folder: formats.write_ntu(folder, walk(25, 3)),
+    "pkl": lambda folder: formats.write_pyskl(folder, walk(17, 3)),
+    "jsonl": lambda folder: formats.write_lines(folder, walk(3, 3)),
+    "json": lambda folder: formats.write_mediapipe(folder, walk(33, 3)),
+    "csv": lambda folder: formats.write_table(folder, walk(3, 3), NAMES),
+    "smg": lambda folder: formats.write_smg(folder, walk(25, 3)),
+}
+edits = st.lists(
+    st.tuples(st.floats(0, 1, exclude_max=True), st.sampled_from(("change", "cut", "add")), st.integers(0, 255)),
+    min_size=1,
+    max_size=4,
+)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_never_a_traceback(kind, tmp_path_factory):
+    path = WRITERS[kind](tmp_path_factory.mktemp(kind))
+    whole = path.read_bytes()
+
+    @settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @given(edits)
+    def tried(changes):
+        data = bytearray(whole)
+        for place, how, value in changes:
+            at = int(place * len(data))
+            if how == "change" and data:
+                data[at] = value
+            elif how == "cut":
+                del data[at : at + value]
+            else:
+                data[at:at] = bytes([value])
+        path.write_bytes(bytes(data))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                clips = read_file(path, "x")
+            except InputError as error:
+                assert "\n" not in str(error)  # noqa: PT017 (the line is what is looked at)
+                return
+        assert clips
+        assert all(clip.positions.ndim == 3 and clip.positions.shape[2] == 3 for clip in clips)
+
+    tried()
