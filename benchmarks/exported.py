@@ -122,6 +122,17 @@ def case(data: Path, motion: MotionSet, name: str) -> list[dict[str, Any]]:
     return rows
 
 
+def present_best() -> str:
+    """What the encoder alone has reached, compiled, at the paper's size."""
+    known = json.loads((RESULTS / "deployed.json").read_text())
+    best = max((row for row in known["speeds"] if row.get("batch") == 1), key=lambda row: row["fps"])
+    way = f"{best['form']}, {best['way']}, {best['precision']}"
+    about = known["machine"]
+    return (
+        f"{best['fps']:.0f}/s for the encoder alone, from prepared clips on ({way}; {about['cpu']}, {about['units']})"
+    )
+
+
 def markdown(record: dict[str, Any]) -> str:
     """The table of a record."""
     lines = [
@@ -131,8 +142,8 @@ def markdown(record: dict[str, Any]) -> str:
         f"Positions of one whole clip ({record['data']}) to its class; facing, velocities, resampling and head are in "
         f"it. ms a clip, {ROUNDS} rounds in turn; /s: clips a second, one after another; ×: of torch in fp32 at as "
         f"many threads; same: test clips ({record['tests']}) of the class that torch says. The encoders were trained "
-        "for a few epochs: their accuracies say only whether "
-        "ways agree.",
+        "for a few epochs: their accuracies say only whether ways agree. The present best, of another machine and "
+        f"another question: {present_best()}.",
         "",
         "| encoder | way | threads | MB | p50 | p99 | /s | × | accuracy | same |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",

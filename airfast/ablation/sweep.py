@@ -156,9 +156,9 @@ def reap(
     lives[job.name] -= 1
     if status == 0 and job.finished():
         yield f"finished {job.name}"
-    elif status < 0 and lives[job.name]:
+    elif (number := signal_of(status)) and lives[job.name]:
         queue.appendleft(job)
-        yield f"killed by signal {-status} after {job.epochs_done()} epochs, started again: {job.name}"
+        yield f"killed by signal {number} after {job.epochs_done()} epochs, started again: {job.name}"
     else:
         said = job.log().read_text(encoding="utf-8", errors="replace").strip().splitlines()
         line = f"{job.name}: {said[-1] if said else f'exit status {status}'}"
@@ -166,6 +166,11 @@ def reap(
             raise InputError(f"{line} ({job.log()})")
         failed.append(line)
         yield f"failed {line}"
+
+
+def signal_of(status: int) -> int:
+    """The signal that ended a process, by itself or because the run heard it and stopped; 0 for none."""
+    return -status if status < 0 else max(0, status - 128)
 
 
 def state_of(jobs: Sequence[Job], news: list[str]) -> SweepState:

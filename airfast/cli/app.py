@@ -51,6 +51,10 @@ def prepare(
         str | None, typer.Option(help="bandai, emilya, emilya4 or kdae: layout, labels and people from the names.")
     ] = None,
     person: Annotated[str, typer.Option(help="Of recordings of several: all, largest, or an index from 0.")] = "all",
+    window: Annotated[
+        float | None, typer.Option(help="Seconds: cut long recordings into clips of that length.")
+    ] = None,
+    hop: Annotated[float | None, typer.Option(help="Seconds from clip to clip; half a window if not given.")] = None,
     note: Annotated[str, typer.Option(help="Licence and attribution, kept in the set and in what is made of it.")] = "",
 ) -> None:
     """Read motion files, check them, and write one prepared set."""
@@ -80,6 +84,8 @@ def prepare(
             note=note,
             dataset=dataset,
             person=person,
+            window=window,
+            hop=hop,
         )
     if report.told:
         console.print(report.told, highlight=False, soft_wrap=True)
@@ -91,13 +97,22 @@ def prepare(
 
 
 @data_app.command()
-def describe(directory: Annotated[Path, typer.Argument(help="A prepared set.")]) -> None:
-    """Print what is in a prepared set, and warn of what is odd about it."""
-    from airfast.cli.console import show_set
+def describe(
+    directory: Annotated[Path, typer.Argument(help="A prepared set.")],
+    out: Annotated[Path | None, typer.Option(help="An .html file: the same, and clips to look at, as a page.")] = None,
+) -> None:
+    """Say what is in a prepared set, and what is odd about it."""
+    from airfast.cli.console import console, show_set
     from airfast.data import describe as room
     from airfast.data.motion import MotionSet
 
-    show_set(room.describe(MotionSet.load(directory)))
+    motion = MotionSet.load(directory)
+    if out is None:
+        show_set(room.describe(motion))
+        return
+    from airfast.report.dataset import describe_page
+
+    console.print(f"written to {describe_page(motion, out)}", highlight=False, soft_wrap=True)
 
 
 @data_app.command()
@@ -542,6 +557,9 @@ def main() -> None:
     try:
         app()
     except Exception as error:
+        if type(error).__name__ == "Stopped":  # its class is torch's neighbour, which most commands never import
+            print(error, file=sys.stderr)
+            sys.exit(128 + error.number)  # type: ignore[attr-defined]
         wrong_input = isinstance(error, InputError)
         if "--debug" in sys.argv or not (wrong_input or type(error).__name__ == "NonFiniteLoss"):
             raise

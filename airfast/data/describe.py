@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from airfast.data.gate import summary
+from airfast.data.gate import copies, kept, leaking, summary
 from airfast.data.motion import MotionSet
-from airfast.data.splits import clip_key, leaks, split
+from airfast.data.splits import leaks, split
 
 PLAUSIBLE_HEIGHT = (0.5, 3.0)
 """Metres; a body outside is more likely in the wrong unit, or not y up."""
@@ -53,8 +53,10 @@ def body_heights(motion: MotionSet) -> NDArray[np.float32]:
 def warnings(motion: MotionSet, heights: NDArray[np.float32]) -> list[str]:
     """Lines about what preparing has found (or heights), short clips, copies, missing classes and leaks."""
     held = motion.info.get("findings")
-    odd = _odd_heights(motion, heights) if held is None else summary(held)
-    return [*odd, *_odd_clips(motion), *_odd_labels(motion), *_leaks(motion)]
+    if held is None:  # a set that was made in memory, or by an older version
+        held = kept([*copies(motion), *leaking(motion)])
+        return [*_odd_heights(motion, heights), *_short(motion), *summary(held), *_odd_labels(motion), *_leaks(motion)]
+    return [*summary(held), *_odd_labels(motion), *_leaks(motion)]
 
 
 def _odd_heights(motion: MotionSet, heights: NDArray[np.float32]) -> list[str]:
@@ -66,18 +68,11 @@ def _odd_heights(motion: MotionSet, heights: NDArray[np.float32]) -> list[str]:
     return [f"{len(odd)} of {len(motion)} body heights are outside {low:g}-{high:g} m (unit? y up?), the first {first}"]
 
 
-def _odd_clips(motion: MotionSet) -> list[str]:
-    found = []
+def _short(motion: MotionSet) -> list[str]:
     short = np.flatnonzero(motion.lengths < 2)
-    if len(short):
-        found.append(f"{len(short)} clips have fewer than 2 frames, the first: {motion.names[short[0]]}")
-    seen: dict[bytes, int] = {}
-    copies = [(i, seen[key]) for i in range(len(motion)) if seen.setdefault(key := clip_key(motion, i), i) != i]
-    if copies:
-        copy, original = copies[0]
-        pair = f"{motion.names[copy]} = {motion.names[original]}"
-        found.append(f"{len(copies)} clips are copies of others, number for number, the first: {pair}")
-    return found
+    if not len(short):
+        return []
+    return [f"{len(short)} clips have fewer than 2 frames, the first: {motion.names[short[0]]}"]
 
 
 def _odd_labels(motion: MotionSet) -> list[str]:
@@ -90,22 +85,11 @@ def _odd_labels(motion: MotionSet) -> list[str]:
 
 
 def _leaks(motion: MotionSet) -> list[str]:
-    """Leaks of the split that the source declares, else of a random one."""
-    declared = motion.info.get("split", {})
-    sides = {
-        side: [i for i, name in enumerate(motion.names) if declared.get(name) == side] for side in _sides(declared)
-    }
-    if len(sides) > 1:
-        train = next((sides[side] for side in sides if side.lower().startswith("tr")), next(iter(sides.values())))
-        rest = [i for side in sides.values() if side is not train for i in side]
-        return [f"declared split: {line}" for line in leaks(motion, train, rest)]
-    if np.bincount(motion.labels[motion.labels >= 0], minlength=2).max() < 2:
+    """Leaks of a random split, where the source declares none."""
+    declared = len(set(motion.info.get("split", {}).values()) - {""}) > 1
+    if declared or np.bincount(motion.labels[motion.labels >= 0], minlength=2).max() < 2:
         return []
     return [f"a random split leaks: {line}" for line in leaks(motion, *split(motion, "random", seed=0))]
-
-
-def _sides(declared: dict[str, str]) -> list[str]:
-    return sorted(set(declared.values()) - {""})
 
 
 def _counts(column: tuple[str, ...]) -> dict[str, int]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airfast.data.motion import MotionSet
+from airfast.data.splits import clip_key, leaks
 from airfast.skeletons.layout import METRES, Layout
 
 Positions = NDArray[np.float32]
@@ -79,6 +80,34 @@ def class_names(motion: MotionSet) -> list[Finding]:
         for name in others:
             clip = motion.names[int((motion.labels == motion.classes.index(name)).argmax())]
             found.append(Finding("class names", clip, None, f"labelled {name!r}, where others are {first!r}", ""))
+    return found
+
+
+def copies(motion: MotionSet) -> list[Finding]:
+    """Clips that are others, number for number."""
+    seen: dict[bytes, int] = {}
+    found = []
+    for i, name in enumerate(motion.names):
+        first = seen.setdefault(clip_key(motion, i), i)
+        if first != i:
+            found.append(Finding("copy", name, None, f"number for number {motion.names[first]}", ""))
+    return found
+
+
+def leaking(motion: MotionSet) -> list[Finding]:
+    """What the sides of the split that the source declares share."""
+    declared = motion.info.get("split", {})
+    sides = sorted(set(declared.values()) - {""})
+    if len(sides) < 2:
+        return []
+    train = next((side for side in sides if side.lower().startswith("tr")), sides[0])
+    of = [declared.get(name, "") for name in motion.names]
+    learnt = [i for i, side in enumerate(of) if side == train]
+    tested = [i for i, side in enumerate(of) if side not in ("", train)]
+    found = []
+    for line in leaks(motion, learnt, tested):
+        what = next(each for each in ("subject", "group", "recording", "clip") if each in line)
+        found.append(Finding(f"declared split shares {what}s", motion.names[tested[0]], None, line, ""))
     return found
 
 

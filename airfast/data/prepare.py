@@ -1,23 +1,30 @@
 """From a folder of motion files to one prepared set."""
 
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from airfast._version import __version__
-from airfast.data.gate import Finding, class_names, findings, kept, summary
+from airfast.data.gate import Finding, class_names, copies, findings, kept, leaking, summary
 from airfast.data.motion import MotionSet, check_target, file_sha256, is_prepared
 from airfast.data.readers.arrays import notes_path
 from airfast.data.readers.choose import ENDINGS, is_motion, read_file
 from airfast.data.readers.clip import UP, Mending, SourceClip, check_rate, joint_sources, of_persons, to_layout
 from airfast.data.readers.labels import Columns, LabelRow, match_rows, read_labels, unread_columns
 from airfast.data.readers.names import Named, named_set, said_by_name
+from airfast.data.windows import into_clips
 from airfast.errors import InputError
 from airfast.skeletons.layout import METRES, Layout, known_layouts, load_layout
+
+SHARED = 16_000_000
+"""Bytes from which files are read by several processes: below, starting them takes longer."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,8 @@ def prepare(
     note: str = "",
     dataset: str | None = None,
     person: str = "all",
+    window: float | None = None,
+    hop: float | None = None,
 ) -> PrepareReport:
     """Read motion files, check them, and write one prepared set (see MotionSet).
 
@@ -103,12 +112,16 @@ def prepare(
         dataset: a data set whose files are named by a rule (airfast/data/readers/names.py): its layout, and labels,
             subjects and groups from the names.
         person: of recordings of several persons: "all" (each is a clip), "largest", or an index from 0.
+        window, hop: seconds: recordings are cut into clips of that length, one every hop (half a window if not given),
+            called by recording and start; no split parts those of one recording.
 
     Raises:
         InputError: nothing to read, a faulty file (with line or frame), labels that do not match, an unknown layout or
             unit, an output that cannot be written, or, if strict, anything odd. Nothing is written then.
     """
     check_target(out)
+    if window is None and hop is not None:
+        raise InputError("--hop: belongs to a --window")
     columns = Columns(label_column, subject_column, group_column)
     mending = Mending(scale, up, fill_gaps, trim_empty)
     skip = on_bad_file == "skip"
@@ -118,6 +131,8 @@ def prepare(
         count = len(report.findings)
         raise InputError(f"{source}: {count} findings, which --strict refuses; the first: {first}")
     report.motion.info["note"] = note
+    if window is not None:
+        report = replace(report, motion=into_clips(report.motion, window, hop))
     report.motion.save(out)
     return report
 
@@ -166,7 +181,7 @@ def read_clips(
         raise InputError(f"{source}: no clip is left, {len(skipped)} were skipped; the first: {': '.join(skipped[0])}")
     motion = _assemble(clips, reader, source, [*paths, *([labels] if labels else [])])
     found = [each for each in reader.notes if each.clip in motion.names]
-    found += [*findings(motion, min(reader.units)), *class_names(motion)]
+    found += [*findings(motion, min(reader.units)), *class_names(motion), *copies(motion), *leaking(motion)]
     motion.info["findings"] = kept(found)
     unread = [] if labels is None else unread_columns(labels, columns)
     return PrepareReport(motion, skipped, found, unread, reader.told)
@@ -284,34 +299,85 @@ def _passed_over(path: Path, source: Path) -> bool:
     return is_prepared(path.parent) or any(part.startswith(".") for part in path.relative_to(source).parts)
 
 
+@dataclass
+class _Outcome:
+    """What became of one file: its clips, what is wrong with it (name, where, error), and what there is to say."""
+
+    clips: list[_Clip]
+    faults: list[tuple[str, str, InputError]]
+    notes: list[Finding]
+    units: set[str]
+
+
+def _read_one(reader: _Reader, path: Path) -> _Outcome:
+    reader.notes, reader.units = [], set()
+    clips: list[_Clip] = []
+    faults: list[tuple[str, str, InputError]] = []
+    found: list[SourceClip] = []
+    try:
+        found = reader.read(path)
+    except InputError as error:
+        faults.append((reader.name(path), str(path), error))
+    for clip in found:
+        try:
+            clips.append(reader.clip(clip, path))
+        except InputError as error:
+            faults.append((clip.name, reader.where(clip, path), error))
+    return _Outcome(clips, faults, reader.notes, reader.units)
+
+
+def _outcomes(reader: _Reader, paths: Sequence[Path]) -> Iterator[_Outcome]:
+    """Files in their order, on all cores where there is enough to read; the layout is settled by the first of them."""
+    rest = list(paths)
+    while rest and reader.layout is None:
+        yield _read_one(reader, rest.pop(0))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if cores < 2 or sum(path.stat().st_size for path in rest) < SHARED:
+        yield from (_read_one(reader, path) for path in rest)
+        return
+    pool = ProcessPoolExecutor(cores, get_context("spawn"), _begin, (reader,))
+    try:
+        yield from pool.map(_go_on, rest, chunksize=4)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin(reader: _Reader) -> None:
+    """In a process of the pool: what it reads files with."""
+    _begin.reader = reader  # type: ignore[attr-defined]
+
+
+def _go_on(path: Path) -> _Outcome:
+    return _read_one(_begin.reader, path)  # type: ignore[attr-defined]
+
+
 def _read_all(
     reader: _Reader, paths: Sequence[Path], skip: bool, progress: Callable[[int, int], None] | None
 ) -> tuple[list[_Clip], list[tuple[str, str]]]:
     clips: dict[str, _Clip] = {}
     skipped: list[tuple[str, str]] = []
-
-    def fault(name: str, where: str, error: InputError) -> None:
-        if not skip:
-            raise error
+    notes: list[Finding] = []
+    units: set[str] = set()
+    for done, (path, found) in enumerate(zip(paths, _outcomes(reader, paths), strict=True), 1):
+        faults = list(found.faults)
+        for clip in found.clips:
+            if clip.name in clips:
+                again = InputError(f"{path}: a clip called {clip.name!r} was read already")
+                faults.append((clip.name, str(path), again))
+            else:
+                clips[clip.name] = clip
+        if faults and not skip:
+            raise faults[0][2]
         # The file is named beside the reason: only the line remains of "file:line: what is wrong".
-        reason = re.sub(r"^:(\d+)", r"line \1", str(error).removeprefix(where))
-        skipped.append((name, reason.removeprefix(": ")))
-
-    for done, path in enumerate(paths, 1):
-        found: list[SourceClip] = []
-        try:
-            found = reader.read(path)
-        except InputError as error:
-            fault(reader.name(path), str(path), error)
-        for clip in found:
-            try:
-                if clip.name in clips:
-                    raise InputError(f"{path}: a clip called {clip.name!r} was read already")
-                clips[clip.name] = reader.clip(clip, path)
-            except InputError as error:
-                fault(clip.name, reader.where(clip, path), error)
+        skipped += [
+            (name, re.sub(r"^:(\d+)", r"line \1", str(error).removeprefix(where)).removeprefix(": "))
+            for name, where, error in faults
+        ]
+        notes += found.notes
+        units |= found.units
         if progress:
             progress(done, len(paths))
+    reader.notes, reader.units = notes, units
     return list(clips.values()), skipped
 
 
@@ -352,9 +418,10 @@ def _assemble(clips: Sequence[_Clip], reader: _Reader, source: Path, files: Sequ
     }
     if any(row.split for row in rows):
         info["split"] = {clip.name: row.split for clip, row in zip(clips, rows, strict=True)}
+    lengths = np.array([len(clip.positions) for clip in clips], dtype=np.int64)
     return MotionSet(
         positions=np.concatenate([clip.positions for clip in clips]),
-        lengths=np.array([len(clip.positions) for clip in clips], dtype=np.int64),
+        lengths=lengths,
         fps=np.array([clip.fps for clip in clips], dtype=np.float32),
         names=tuple(clip.name for clip in clips),
         labels=np.array([index[row.label] for row in rows], dtype=np.int64),

@@ -20,7 +20,7 @@ def split(
     """Divide the clips in two.
 
     - random: stratified: of every class `test_fraction` of its clips, at least one if it has two. Unlabelled clips
-      train.
+      train. Clips of one recording (`info["recordings"]`) are on one side, and are counted as one.
     - subject, group: whole subjects or groups are held out, in random order as long as each brings the number of test
       clips nearer to `test_fraction` of all, and at least one. Unlabelled clips of those held out are on neither side.
 
@@ -44,13 +44,23 @@ def split(
     if not labelled.any():
         raise InputError("split: expected labelled clips, found none")
     if kind == "random":
-        held_out = _stratified(motion.labels, test_fraction, rng)
+        first, of = recordings(motion)
+        held_out = _stratified(motion.labels[first], test_fraction, rng)[of]
     else:
         held_out = _whole(motion.subjects if kind == "subject" else motion.groups, kind, motion, test_fraction, rng)
     test = held_out & labelled
     if not test.any():
         raise InputError(f"split {kind}: no labelled clip is left to test on")
     return np.flatnonzero(~held_out), np.flatnonzero(test)
+
+
+def recordings(motion: MotionSet) -> tuple[Indices, Indices]:
+    """The first clip of every recording, and of every clip the index of its recording; each clip its own by default."""
+    known = motion.info.get("recordings", {})
+    names = [known.get(name, name) for name in motion.names]
+    index = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    of = np.array([index[name] for name in names], dtype=np.int64)
+    return np.unique(of, return_index=True)[1].astype(np.int64), of
 
 
 def leaks(motion: MotionSet, train: Sequence[int] | Indices, test: Sequence[int] | Indices) -> list[str]:

@@ -62,3 +62,20 @@ def cut(motion: MotionSet, seconds: float, hop: float | None = None) -> Windows:
         groups=tuple(motion.groups[i] for i in origin),
     )
     return Windows(windows, origin, first)
+
+
+def into_clips(motion: MotionSet, seconds: float, hop: float | None = None) -> MotionSet:
+    """The windows of a set as a set: each under its recording's name and its start, on the side that this was on.
+
+    ``info["recordings"]`` says which recording each comes from: :func:`airfast.data.splits.split` parts none of them.
+
+    Raises:
+        InputError: as :func:`cut`.
+    """
+    windows = cut(motion, seconds, hop)
+    starts = windows.first / windows.motion.fps
+    names = tuple(f"{name}@{start:.2f}s" for name, start in zip(windows.motion.names, starts, strict=True))
+    info = dict(motion.info) | {"recordings": dict(zip(names, windows.motion.names, strict=True))}
+    if "split" in info:
+        info["split"] = {name: info["split"][of] for name, of in info["recordings"].items()}
+    return replace(windows.motion, names=names, info=info)

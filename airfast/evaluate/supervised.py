@@ -20,8 +20,10 @@ from airfast.evaluate.metrics import Scores, score
 from airfast.evaluate.report import Evaluation, save
 from airfast.evaluate.table import Row
 from airfast.evaluate.task import Task
+from airfast.runs.checkpoint import Held
 from airfast.runs.folder import METRICS, append_metrics, open_run, read_metrics, write_environment, write_split
 from airfast.training.optimiser import set_learning_rate
+from airfast.training.stopping import Stopped, listening
 from airfast.training.supervised import Metrics, begin, predict, save_model, train_epoch
 
 MODELS = ("st-gcn", "agcn", "air")
@@ -57,6 +59,7 @@ def train_supervised(
     Raises:
         InputError: too few labels, a folder that cannot be written or that holds another run.
         NonFiniteLoss: the loss left the finite numbers.
+        Stopped: as of :func:`airfast.training.pretrain.pretrain`.
     """
     out, place = Path(out), pick_device(device)
     check_model(config.method)
@@ -66,14 +69,20 @@ def train_supervised(
     )
     labels = task.labels(task.train).to(place)
     state = begin(config, task.motion.layout, task.classes, clips)
-    with alone_in(out):
+    with alone_in(out), listening() as check:
         done = open_run(out, config, resume, state)
         write_split(out, data, task.motion, task.train, task.test)
         write_environment(out, describe_machine(place))
+        held: Held | None = None
         for epoch in range(done, config.train.epochs):
             set_learning_rate(state.optimiser, config.train.rate(epoch))
             clock = Stopwatch(place)
-            metrics = train_epoch(state, clips, labels, epoch)
+            try:
+                metrics = train_epoch(state, clips, labels, epoch, check)
+            except Stopped as stopped:
+                if held:
+                    held.save(out)
+                raise Stopped(stopped.number, epoch) from None
             clock.lap("training")
             metrics |= {"test": to_log(task.score(predict(state.model, test))), "seconds": clock.laps}
             append_metrics(out, metrics)
@@ -81,6 +90,9 @@ def train_supervised(
             if last or (epoch + 1) % config.train.checkpoint_every == 0:
                 save_model(out, state.model, task.motion, epoch + 1)
                 state.save(out, epoch + 1)
+                held = None
+            else:
+                held = state.held(epoch + 1)
             if report:
                 report(metrics)
         found = Evaluation(tuple(results(out, config, task)), task.motion.classes, task.notes, "")

@@ -12,7 +12,7 @@ from airfast.errors import InputError
 from airfast.plots.canvas import target
 from airfast.plots.run_features import read_features
 from airfast.report import clips, protocols, training
-from airfast.report.markup import Html, element, paragraph, style
+from airfast.report.markup import Html, document_head, element, paragraph
 from airfast.report.settings import configuration
 from airfast.runs.folder import read_config, read_metrics, read_split
 
@@ -81,19 +81,8 @@ def document(run: Path, config: Config, data: Source, device: str, out: Path) ->
         ),
         element("footer", f"Written by airfast {__version__} on {time.strftime('%Y-%m-%d')}."),
     ]
-    return f'<!DOCTYPE html>\n<html lang="en">\n{meta(run)}\n{element("body", *body)}\n</html>\n'
-
-
-def meta(run: Path) -> Html:
-    """Title, width and style; the icon is empty, or a browser would ask a server for one."""
-    return element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", f"{run.resolve().name}: airfast report"),
-        Html('<link rel="icon" href="data:,">'),
-        element("style", Html(style())),
-    )
+    top = document_head(f"{run.resolve().name}: airfast report")
+    return f'<!DOCTYPE html>\n<html lang="en">\n{top}\n{element("body", *body)}\n</html>\n'
 
 
 def head(run: Path, config: Config, epochs: int, synthetic: bool, verdict: Html) -> Html:

@@ -33,6 +33,18 @@ def style() -> str:
     return (files("airfast.report") / "page.css").read_text(encoding="utf-8")
 
 
+def document_head(title: str, more: str = "") -> "Html":
+    """Title, width and style; the icon is empty, or a browser would ask a server for one."""
+    return element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", title),
+        Html('<link rel="icon" href="data:,">'),
+        element("style", Html(style() + more)),
+    )
+
+
 def element(tag: str, *content: object, **attributes: str) -> Html:
     """An element; content that is not :class:`Html` is escaped, and so are the attributes (``class_`` for class)."""
     inside = "".join(each if isinstance(each, Html) else escape(str(each)) for each in content)

@@ -133,6 +133,10 @@ class TrainingState:
         """Write the state after ``epoch`` epochs."""
         write_state(run, self.method, self.method.config, self.optimiser, self.generator, epoch)
 
+    def held(self, epoch: int) -> "Held":
+        """The state after ``epoch`` epochs, copied to the host."""
+        return held_state(self.method, self.method.config, self.optimiser, self.generator, epoch)
+
     def load(self, path: Path) -> int:
         """Take over a saved state; returns the number of epochs it has behind it.
 
@@ -153,12 +157,39 @@ def write_state(
     run: Path, network: nn.Module, config: Config, optimiser: torch.optim.Optimizer, generator: Generator, epoch: int
 ) -> None:
     """Weights, the optimiser's moments and the generator after ``epoch`` epochs."""
+    write(run / STATE, *tensors_of(network, config, optimiser, generator, epoch))
+
+
+def held_state(
+    network: nn.Module, config: Config, optimiser: torch.optim.Optimizer, generator: Generator, epoch: int
+) -> "Held":
+    """The same, copied to the host, to be written later."""
+    tensors, about = tensors_of(network, config, optimiser, generator, epoch)
+    return Held({name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}, about)
+
+
+@dataclass(frozen=True)
+class Held:
+    """The state of a run at the end of an epoch that was not written."""
+
+    tensors: dict[str, Tensor]
+    about: dict[str, Any]
+
+    def save(self, run: Path) -> None:
+        """Write it."""
+        write(run / STATE, self.tensors, self.about)
+
+
+def tensors_of(
+    network: nn.Module, config: Config, optimiser: torch.optim.Optimizer, generator: Generator, epoch: int
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """A state as a file holds it."""
     tensors = {f"method.{name}": value for name, value in network.state_dict().items()}
     for index, moments in optimiser.state_dict()["state"].items():
         known = {name: value for name, value in moments.items() if value is not None}
         tensors |= {f"optimiser.{index}.{name}": value for name, value in known.items()}
     tensors["generator"] = generator.get_state()
-    write(run / STATE, tensors, {"epoch": epoch, "config": config.record()})
+    return tensors, {"epoch": epoch, "config": config.record()}
 
 
 def read_state(path: Path, config: Config) -> tuple[Groups, int]:

@@ -19,11 +19,12 @@ from airfast.device import Stopwatch, describe_machine, pick_device
 from airfast.errors import InputError
 from airfast.methods.choose import build_method
 from airfast.methods.method import Epoch, Method
-from airfast.runs.checkpoint import TrainingState, save_encoder
+from airfast.runs.checkpoint import Held, TrainingState, save_encoder
 from airfast.runs.folder import append_metrics, open_run, save_table, write_environment, write_split
 from airfast.skeletons.layout import Layout
 from airfast.training.optimiser import set_learning_rate
 from airfast.training.step import TrainingStep
+from airfast.training.stopping import Stopped, listening
 
 Metrics = dict[str, Any]
 FEWEST = 4  # clips that anything can be learnt from
@@ -62,6 +63,7 @@ def pretrain(
     Raises:
         InputError: too few clips, a folder that cannot be written or that holds another run.
         NonFiniteLoss: the loss left the finite numbers.
+        Stopped: SIGTERM, SIGHUP or SIGINT came; the state after the last whole epoch is in the folder.
 
     Source: Algorithm 1; METHOD 3 to 6.
     """
@@ -72,16 +74,22 @@ def pretrain(
     clips = DeviceClips.from_motion(motion_train, config.inputs, place)
     state = begin(config, motion_train, clips)
     method = state.method
-    with alone_in(out):
+    with alone_in(out), listening() as check:
         done = open_run(out, config, resume, state)
         write_split(out, data, motion, train, test)
         write_environment(out, describe_machine(place))
         step = TrainingStep(state, clips)
+        held: Held | None = None  # the state after the last whole epoch, where it is not on disk
         for epoch in range(done, config.train.epochs):
             set_learning_rate(state.optimiser, method.rate(epoch))
-            decided = method.begin_epoch(epoch, clips, state.optimiser)
-            clock = Stopwatch(place)
-            metrics = train_epoch(step, decided, epoch)
+            try:
+                decided = method.begin_epoch(epoch, clips, state.optimiser)
+                clock = Stopwatch(place)
+                metrics = train_epoch(step, decided, epoch, check)
+            except Stopped as stopped:
+                if held:
+                    held.save(out)
+                raise Stopped(stopped.number, epoch) from None
             clock.lap("training")
             metrics |= {"seconds": {**decided.seconds, **clock.laps}, **decided.facts}
             if decided.table is not None:
@@ -91,6 +99,9 @@ def pretrain(
             if last or (epoch + 1) % config.train.checkpoint_every == 0:
                 save_encoder(out, method.deployed, epoch + 1)
                 state.save(out, epoch + 1)
+                held = None
+            else:
+                held = state.held(epoch + 1)
             if report:
                 report(metrics)
     return out
@@ -123,15 +134,20 @@ def initial(config: Config, layout: Layout) -> Method:
         return build_method(config, layout)
 
 
-def train_epoch(step: TrainingStep, decided: Epoch, epoch: int) -> Metrics:
+def train_epoch(step: TrainingStep, decided: Epoch, epoch: int, check: Callable[[], None] = lambda: None) -> Metrics:
     """One pass over the clips in equal batches; the mean of every loss term, read from the device once.
 
     Raises:
         NonFiniteLoss: with the epoch and the first batch (both counted from 1).
+        Stopped: raised by ``check``, which is called before every batch.
     """
     state = step.state
     batches = epoch_batches(len(step.clips), state.method.config.train.batch_size, state.generator, decided.clips)
-    losses = torch.stack([step(batch).clone() for batch in batches])
+    taken = []
+    for batch in batches:
+        check()
+        taken.append(step(batch).clone())
+    losses = torch.stack(taken)
     finite = losses[:, -1].isfinite().cummin(dim=0).values.sum()  # steps before the first that was not
     good, *means = torch.cat([finite[None], losses.mean(dim=0)]).tolist()
     if good < len(batches):

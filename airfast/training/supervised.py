@@ -1,5 +1,6 @@
 """Training with labels, an epoch at a time, and what it leaves behind; evaluate/supervised.py makes a run of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,17 @@ from airfast.config import Config
 from airfast.data.dataset import FEATURE_BATCH, DeviceClips
 from airfast.data.motion import MotionSet
 from airfast.models.classifier import Classifier
-from airfast.runs.checkpoint import fill, load_network, load_rest, read, read_state, write, write_state
+from airfast.runs.checkpoint import (
+    Held,
+    fill,
+    held_state,
+    load_network,
+    load_rest,
+    read,
+    read_state,
+    write,
+    write_state,
+)
 from airfast.runs.older import as_recorded
 from airfast.skeletons.layout import Layout, layout_from_record
 from airfast.training.pretrain import NonFiniteLoss, epoch_batches
@@ -34,6 +45,10 @@ class SupervisedState:
     def save(self, run: Path, epoch: int) -> None:
         """Write the state after ``epoch`` epochs."""
         write_state(run, self.model, self.model.config, self.optimiser, self.generator, epoch)
+
+    def held(self, epoch: int) -> Held:
+        """The state after ``epoch`` epochs, copied to the host."""
+        return held_state(self.model, self.model.config, self.optimiser, self.generator, epoch)
 
     def load(self, path: Path) -> int:
         """Take over a saved state; returns the number of epochs it has behind it."""
@@ -63,11 +78,14 @@ def begin(config: Config, layout: Layout, classes: int, clips: DeviceClips) -> S
     return SupervisedState(model, optimiser, Generator(device=clips.frames.device).manual_seed(config.seed))
 
 
-def train_epoch(state: SupervisedState, clips: DeviceClips, labels: Tensor, epoch: int) -> Metrics:
+def train_epoch(
+    state: SupervisedState, clips: DeviceClips, labels: Tensor, epoch: int, check: Callable[[], None] = lambda: None
+) -> Metrics:
     """One pass over the clips; the mean loss of a stream and the share of clips that all streams together got right.
 
     Raises:
         NonFiniteLoss: with the epoch.
+        Stopped: raised by ``check``, which is called before every batch.
     """
     model, generator = state.model.train(), state.generator
     place = clips.frames.device
@@ -76,6 +94,7 @@ def train_epoch(state: SupervisedState, clips: DeviceClips, labels: Tensor, epoc
     with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
         torch.manual_seed(state.model.config.seed * 100_003 + epoch)
         for batch in epoch_batches(len(clips), model.config.train.batch_size, generator):
+            check()
             logits = model(clips.view(batch, generator))  # (S, B, classes)
             wanted = labels[batch]
             loss = torch.stack([F.cross_entropy(each, wanted) for each in logits]).sum()

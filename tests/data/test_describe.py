@@ -52,7 +52,7 @@ def test_short_clips_copies_and_one_class():
     short = many([0] * 3).select([0, 1, 2])
     short = small(lengths=np.array([1, 4, 4]))
     lines = warnings_of(motion)
-    assert "1 clips are copies of others, number for number, the first: c3 = c0" in lines
+    assert "copy: c3: number for number c0" in lines
     assert "only one class: a" in lines
     assert any(line.startswith("1 clips have fewer than 2 frames, the first: a") for line in warnings_of(short))
 
@@ -65,6 +65,6 @@ def test_a_random_split_over_known_subjects_leaks():
 def test_the_split_of_the_source_is_looked_at_first():
     motion = many([0, 1] * 2, ["p", "q", "q", "r"])
     motion.info["split"] = {"c0": "train", "c1": "train", "c2": "test", "c3": "test"}
-    assert "declared split: 1 of 3 subjects are on both sides, the first: q" in warnings_of(motion)
+    assert "declared split shares subjects: c2: 1 of 3 subjects are on both sides, the first: q" in warnings_of(motion)
     motion.info["split"]["c2"] = "train"
     assert not any("split" in line for line in warnings_of(motion))

@@ -28,7 +28,7 @@ from airfast.plots.pose import bones
 from airfast.plots.relevance import REDS, scale_of
 from airfast.plots.run_features import features_of, open_run_clips
 from airfast.plots.skeleton import find_clip
-from airfast.report.markup import Html, code, element, missing, paragraph, style, table
+from airfast.report.markup import Html, code, document_head, element, missing, paragraph, table
 from airfast.runs.folder import read_split, source_of
 
 MOST = 6  # clips on one page: a browser holds a few pictures in three dimensions
@@ -139,14 +139,7 @@ def document(run: Path, motion: MotionSet, window: float, hop: float, device: st
         element("script", Html(json.dumps(record).replace("</", "<\\/")), type="application/json", id="data"),
         *(element("script", Html(asset(name))) for name in ("three.min.js", "view.js")),
     ]
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", f"{', '.join(motion.names)}: airfast"),
-        Html('<link rel="icon" href="data:,">'),
-        element("style", Html(style() + asset("view.css"))),
-    )
+    head = document_head(f"{', '.join(motion.names)}: airfast", asset("view.css"))
     return f'<!DOCTYPE html>\n<html lang="en">\n{head}\n{element("body", *body)}\n</html>\n'
 
 
