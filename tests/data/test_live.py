@@ -115,6 +115,15 @@ def test_another_layout_becomes_the_canonical_joints(clip):
     compared(windows(made, frames), canonical(there), 1.0, 0.5, atol=1e-5)
 
 
+def test_a_canonical_joint_is_lost_where_one_that_it_lies_between_is(clip):
+    there = on_layout(clip, "gait16")  # without a spine of its own: it lies between
+    frames = [Frame(np.full((16, 3), float(i)), there.layout.joints) for i in range(20)]
+    frames[7].points[there.layout.joints.index("root")] = np.nan
+    (found,) = windows(LiveWindows(load_layout("canonical"), FPS, 1.0, 1.0, "gait16", "m"), frames)
+    np.testing.assert_allclose(found.positions[7], 7, atol=1e-5)
+    assert found.lost > 1 / 480  # more than the root alone
+
+
 def test_mediapipes_landmarks_need_no_options(clip):
     points = np.random.default_rng(0).normal(size=(20, 33, 3))
     made = LiveWindows(load_layout("canonical"), FPS, 1.0, 1.0)

@@ -49,11 +49,11 @@ def test_it_goes_on_to_the_same_bits(walkers, tmp_path, number):
 
 
 def test_training_with_labels_does_so_too(walkers, tmp_path):
-    config = load_config("demo", overrides=("train.epochs=4", "train.checkpoint_every=10"), method="st-gcn")
-    few = walkers.select(range(40))
+    config = load_config("demo", overrides=("train.epochs=2", "train.checkpoint_every=10"), method="st-gcn")
+    few = walkers.select(range(24))
     train_supervised(few, config, tmp_path / "whole", "cpu")
-    with pytest.raises(Stopped, match="after epoch 3"):
-        train_supervised(few, config, tmp_path / "told", "cpu", report=told_after(3))
+    with pytest.raises(Stopped, match="after epoch 1"):
+        train_supervised(few, config, tmp_path / "told", "cpu", report=told_after(1))
     train_supervised(few, config, tmp_path / "told", "cpu")
     same_state(tmp_path / "whole", tmp_path / "told")
 

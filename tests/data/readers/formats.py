@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 
@@ -104,16 +106,27 @@ def write_mediapipe(folder, positions):
     return path
 
 
-def write_c3d(folder, positions, names):
-    import ezc3d
+C3D = """
+import sys, warnings
+import numpy as np
+warnings.simplefilter("ignore")
+import ezc3d
+folder, names = sys.argv[1], sys.argv[2:]
+positions = np.load(f"{folder}/take.npy")
+made = ezc3d.c3d()
+made["parameters"]["POINT"]["RATE"]["value"] = [100.0]
+made["parameters"]["POINT"]["LABELS"]["value"] = names
+made["parameters"]["POINT"]["UNITS"]["value"] = ["m"]
+points = np.ones((4, positions.shape[1], len(positions)))
+points[:3] = positions.transpose(2, 1, 0)
+made["data"]["points"] = points
+made.write(f"{folder}/take.c3d")
+"""
 
-    made = ezc3d.c3d()
-    made["parameters"]["POINT"]["RATE"]["value"] = [100.0]
-    made["parameters"]["POINT"]["LABELS"]["value"] = list(names)
-    made["parameters"]["POINT"]["UNITS"]["value"] = ["m"]
-    points = np.ones((4, positions.shape[1], len(positions)))
-    points[:3] = positions.transpose(2, 1, 0)
-    made["data"]["points"] = points
-    path = folder / "take.c3d"
-    made.write(str(path))
-    return path
+
+def write_c3d(folder, positions, names):
+    """In a process of its own: ezc3d reads, but cannot write, where FAISS was imported before."""
+    np.save(folder / "take.npy", positions)
+    subprocess.run([sys.executable, "-c", C3D, str(folder), *names], check=True)
+    (folder / "take.npy").unlink()
+    return folder / "take.c3d"
