@@ -12,11 +12,12 @@ from airfast.errors import InputError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, before: Path | None = None) -> Iterator[Path]:
     """An empty file to write to, which takes the place of ``path`` once it is complete and on disk.
 
-    It lies in the same folder, under a name that nobody can foresee; what processes that were killed have left of such
-    files is tidied away. An error, or the end of the process, leaves the old file as it was.
+    What was there becomes ``before``, if such a name is given: at no moment is there neither. The new file lies in the
+    same folder, under a name that nobody can foresee; what processes that were killed have left of such files is tidied
+    away. An error, or the end of the process, leaves the old file as it was.
 
     Raises:
         InputError: one line that names ``path``, in place of any OSError.
@@ -28,12 +29,25 @@ def replacing(path: Path) -> Iterator[Path]:
             yield part
             with part.open("rb+") as written:
                 os.fsync(written.fileno())
+            if before is not None and path.exists():
+                path.replace(before)
             part.replace(path)
+            sync_folder(path.parent)
         finally:
             part.unlink(missing_ok=True)
             os.close(file)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names of a folder on disk, as its files are: else a power cut may take a rename back."""
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # some network file systems know no such thing
+            os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def check_ending(out: Path, endings: Sequence[str]) -> None:
@@ -84,15 +98,28 @@ def alone_in(folder: Path) -> Iterator[None]:
     Raises:
         InputError: another process holds it, which is named; or the folder cannot be written.
     """
-    path = folder / ".lock"
+    with lock(folder, folder / ".lock"):
+        yield
+
+
+@contextmanager
+def alone_for(target: Path) -> Iterator[None]:
+    """As :func:`alone_in`, for a folder that is replaced as a whole: the lock lies beside it."""
+    with lock(target, target.absolute().with_name(f".{target.absolute().name}.lock")):
+        yield
+
+
+@contextmanager
+def lock(what: Path, path: Path) -> Iterator[None]:
+    """Hold a lock file, which is gone afterwards; InputError, about ``what``, where another process does."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         file = take(path)
     except BlockingIOError:
         holder = path.read_text(encoding="utf-8", errors="replace").strip() if path.is_file() else ""
-        raise InputError(f"{folder}: {holder or 'another process'} is at work there; use another --out") from None
+        raise InputError(f"{what}: {holder or 'another process'} is at work there; use another --out") from None
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from None
+        raise InputError(f"{what}: cannot be written ({error.strerror or error})") from None
     try:
         yield
     finally:

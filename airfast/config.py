@@ -7,7 +7,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from airfast.errors import InputError
+from airfast.errors import InputError, shown
+from airfast.reading import SETTINGS, read_text
 from airfast.skeletons.modalities import Modality
 
 Preset = Literal["demo", "small", "paper", "paper-parity"]
@@ -134,6 +135,7 @@ class AirSettings(Section):
     )
     amdl: bool = Field(True, description="discrete labels; without them alignment alone")
     warmup: int = Field(60, ge=0, description="epochs of alignment alone, before there are labels")
+    keep_every: int = Field(10, ge=1, description="of which epochs labels/ keeps a file, and of the last; 1: of all")
     own_parts: bool = Field(
         True, description="LA and HA learn from X with a network of their own; false, the paper's: all share one"
     )
@@ -237,6 +239,8 @@ class Config(Section):
     @classmethod
     def _sections(cls, settings: Any) -> Any:
         method = settings.get("method", "air")
+        if not isinstance(method, str):
+            raise ValueError(f"method: expected a name, got {shown(method)}")
         for name in OF_METHODS:
             readers = [each for each, read in SECTIONS.items() if name in read]
             if name in settings and method in SECTIONS and method not in readers:
@@ -343,8 +347,8 @@ def load_config(
     method = next((layer["method"] for layer in reversed(layers) if "method" in layer), "air")
     if method == "umurl":
         raise InputError("method: umurl is AIR without its modules, -o air.asp=none -o air.amdl=false")
-    if method not in METHODS:
-        raise InputError(f"method: unknown {method!r}{nearest(str(method), METHODS)}; known: {', '.join(METHODS)}")
+    if not isinstance(method, str) or method not in METHODS:
+        raise InputError(f"method: unknown {shown(method)}{nearest(str(method), METHODS)}; known: {', '.join(METHODS)}")
     settings: dict[str, Any] = {"preset": preset}
     for layer in (PRESETS[preset], METHODS[method][preset], *layers):
         settings = merge(settings, layer)
@@ -376,22 +380,31 @@ def parse_override(text: str) -> dict[str, Any]:
     if not separator or not key:
         raise InputError(f"-o {text}: expected key=value")
     try:
-        parsed: Any = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise InputError(f"-o {text}: the value is not YAML") from None
+        parsed = parse_yaml(value)
+    except ValueError as error:
+        raise InputError(f"-o {text}: the value is {error}") from None
     for part in reversed(key.split(".")):
         parsed = {part: parsed}
     return dict(parsed)
 
 
+def parse_yaml(text: str) -> Any:
+    """YAML to plain values; ValueError, with a short reason, for all that is none or is beyond bounds."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"not YAML ({' '.join(str(error).split())})") from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, lists in lists in lists
+        raise ValueError("not YAML that makes sense here (a number too long, or nested too deeply)") from None
+
+
 def read_yaml(file: Path) -> dict[str, Any]:
     """A YAML file of settings."""
+    text = read_text(file, SETTINGS)
     try:
-        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read ({error})") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{file}: not YAML ({' '.join(str(error).split())})") from None
+        settings = parse_yaml(text)
+    except ValueError as error:
+        raise InputError(f"{file}: {error}") from None
     if not isinstance(settings, dict):
         raise InputError(f"{file}: expected keys and values, found {type(settings).__name__}")
     return settings
@@ -405,11 +418,11 @@ def explain(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         if key in MOVED:
             return f"config: {key} is {MOVED[key]} now"
-        return f"config: unknown key {key!r}{nearest(names[-1], known_keys(names[:-1]))}"
+        return f"config: unknown key {shown(key)}{nearest(names[-1], known_keys(names[:-1]))}"
     message = first["msg"].removeprefix("Value error, ")
     if isinstance(first["input"], dict) and first["type"] == "value_error":  # keys of a section that do not agree
         return f"config: {key}.{message}" if key else f"config: {message}"
-    return f"config: {key}: {message}, got {first['input']!r}"
+    return f"config: {key}: {message}, got {shown(first['input'])}"
 
 
 def known_keys(path: list[str]) -> list[str]:

@@ -24,6 +24,7 @@ TINY = (
     "train.batch_size=16",
     "train.epochs=6",
     "air.warmup=2",
+    "air.keep_every=1",
     "train.checkpoint_every=3",
     "air.cluster.k1=8",
     "air.alr.k=5",

@@ -1,6 +1,5 @@
 """`airfast ablate`: Tables IV and V, Fig. 5 and 6 as sweeps of runs; every row of them has the same seeds."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from airfast.config import Config, load_config, nearest
 from airfast.data.motion import MotionSet
 from airfast.errors import InputError
 from airfast.runs.checkpoint import flatten
+from airfast.runs.folder import read_evaluation, read_metrics
 from airfast.training.pretrain import choose_split
 
 
@@ -272,13 +272,13 @@ def measured(job: Job, features: str = "pre-trained") -> dict[str, float] | None
         return None
     found: dict[str, float] = {}
     for protocol in ("linear", "knn"):
-        record = json.loads((job.folder / f"evaluate-{protocol}.json").read_text(encoding="utf-8"))
+        record = read_evaluation(job.folder / f"evaluate-{protocol}.json")
         for row in record["rows"]:
             if row["features"] == features and row["probe"] in ("–", "linear", "1-NN", "20-NN"):
                 probe = "linear" if row["probe"] == "–" else row["probe"]
                 found |= {f"{probe} {figure}": row[figure]["mean"] for figure in ("accuracy", "macro_f1")}
     if features == "pre-trained":
-        epoch = json.loads((job.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+        epoch = read_metrics(job.folder)[-1]
         wanted = ("clusters", "noise_share", "mean_agreement", "ami_class")
         found |= {name: epoch[name] for name in wanted if name in epoch}
     return found

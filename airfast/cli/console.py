@@ -27,7 +27,7 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
 def show_skipped(skipped: Sequence[tuple[str, str]]) -> None:
     """Every file that was passed over, with the reason."""
     for name, reason in skipped:
-        console.print(f"[yellow]skipped[/] {name}: {reason}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]skipped[/] {escape(name)}: {escape(reason)}", highlight=False, soft_wrap=True)
 
 
 def show_findings(held: Sequence[dict[str, Any]]) -> None:

@@ -14,13 +14,45 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pydantic import ConfigDict, Field
 
-from airfast.errors import InputError
+from airfast.errors import InputError, in_one_line
+from airfast.reading import free_space, open_arrays
+from airfast.record import Schema, read_record, write_record
 from airfast.skeletons.layout import Layout, layout_from_record
 
 FORMAT = "airfast-prepared"
 VERSION = 1
 _POSITIONS, _CLIPS, _REST = "positions.npy", "clips.parquet", "prepared.json"
+
+
+class _Info(Schema):
+    """What a set notes of itself; what other versions note is taken as it is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str | None = None
+    synthetic: bool = False
+    note: str = ""
+    unit: str = ""
+    version: str = ""
+    sources: list[dict[str, str]] = Field(default_factory=list)
+    split: dict[str, str] = Field(default_factory=dict)
+    lacking: list[str] = Field(default_factory=list)
+    findings: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class _Rest(Schema):
+    """What ``prepared.json`` holds."""
+
+    format: str
+    version: int
+    frames: int
+    clips: int
+    classes: list[str]
+    info: _Info
+    sha256: dict[str, str]
+    layout: dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,11 +133,14 @@ class MotionSet:
         """
         directory = Path(directory)
         check_target(directory)
+        needed = self.positions.nbytes + 200 * len(self)
+        if (free := free_space(directory.parent)) < needed:
+            raise InputError(f"{directory}: the set takes {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free")
         try:
             with _staging(directory) as staging:
                 np.save(staging / _POSITIONS, self.positions)
                 pq.write_table(self._table(), staging / _CLIPS)
-                (staging / _REST).write_text(json.dumps(self._rest(staging), indent=1) + "\n", encoding="utf-8")
+                write_record(staging / _REST, self._rest(staging))
         except OSError as error:
             raise InputError(f"{directory}: cannot be written: {error.strerror or error}") from error
 
@@ -147,22 +182,33 @@ class MotionSet:
         for name, expected in rest["sha256"].items():
             _check_sum(directory / name, expected)
         layout = layout_from_record(rest["layout"], rest["layout"]["name"], str(directory / _REST))
-        positions = np.load(directory / _POSITIONS, allow_pickle=False)
-        columns = pq.read_table(directory / _CLIPS).to_pydict()
-        motion = cls(
-            positions=positions,
-            lengths=np.array(columns["frames"], dtype=np.int64),
-            fps=np.array(columns["fps"], dtype=np.float32),
-            names=tuple(columns["name"]),
-            labels=np.array(columns["label"], dtype=np.int64),
-            classes=tuple(rest["classes"]),
-            subjects=tuple(columns["subject"]),
-            groups=tuple(columns["group"]),
-            layout=layout,
-            info=rest["info"],
-        )
+        try:
+            with open_arrays(directory / _POSITIONS) as positions:
+                columns = pq.read_table(directory / _CLIPS).to_pydict()
+            motion = cls(
+                positions=positions,
+                lengths=np.array(columns["frames"], dtype=np.int64),
+                fps=np.array(columns["fps"], dtype=np.float32),
+                names=tuple(map(str, columns["name"])),
+                labels=np.array(columns["label"], dtype=np.int64),
+                classes=tuple(rest["classes"]),
+                subjects=tuple(map(str, columns["subject"])),
+                groups=tuple(map(str, columns["group"])),
+                layout=layout,
+                info=rest["info"],
+            )
+        except Exception as error:  # files that somebody made up end in whatever NumPy and Arrow happen to raise
+            raise InputError(f"{directory}: damaged ({in_one_line(error)})") from None
         motion.check(directory)
         return motion
+
+    def digest(self) -> str:
+        """SHA-256 over all that training and evaluation read of the set, wherever it lies."""
+        sha = hashlib.sha256(json.dumps(self.layout.record(), sort_keys=True).encode())
+        for array in (self.positions, self.lengths, self.fps, self.labels):
+            sha.update(np.ascontiguousarray(array).data)
+        sha.update(json.dumps([self.names, self.classes, self.subjects, self.groups]).encode())
+        return sha.hexdigest()
 
     def check(self, where: Path | str) -> None:
         """Check that the arrays agree with one another.
@@ -255,19 +301,11 @@ def _read_rest(directory: Path) -> dict[str, Any]:
     path = directory / _REST
     if not path.is_file():
         raise InputError(f"{directory}: expected a prepared set (a folder with {_REST}), found none")
-    try:
-        rest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: damaged, not readable as JSON: {error}") from error
-    if not isinstance(rest, dict):
-        raise InputError(f"{path}: damaged, expected an object, found {type(rest).__name__}")
-    found = rest.get("format"), rest.get("version")
+    rest = read_record(path, _Rest)
+    found = rest["format"], rest["version"]
     if found != (FORMAT, VERSION):
         raise InputError(f"{path}: expected format {FORMAT} version {VERSION}, found {found[0]} version {found[1]}")
-    missing = {"sha256", "layout", "classes", "info"} - rest.keys()
-    if missing:
-        raise InputError(f"{path}: damaged, {min(missing)!r} is missing")
-    if not {_POSITIONS, _CLIPS} <= set(rest["sha256"]) or "name" not in rest["layout"]:
+    if not {_POSITIONS, _CLIPS} <= set(rest["sha256"]) or not isinstance(rest["layout"].get("name"), str):
         raise InputError(f"{path}: damaged, 'sha256' or 'layout' is not complete")
     return rest
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from airfast._version import __version__
+from airfast.atomic import alone_for
 from airfast.data.gate import Finding, class_names, copies, findings, kept, leaking, summary
 from airfast.data.motion import MotionSet, check_target, file_sha256, is_prepared
 from airfast.data.readers.arrays import notes_path
@@ -122,18 +123,19 @@ def prepare(
     check_target(out)
     if window is None and hop is not None:
         raise InputError("--hop: belongs to a --window")
-    columns = Columns(label_column, subject_column, group_column)
-    mending = Mending(scale, up, fill_gaps, trim_empty)
-    skip = on_bad_file == "skip"
-    report = read_clips(source, layout, labels, fps, unit, columns, skip, progress, mending, dataset, person)
-    if strict and report.findings:
-        first = summary(kept(report.findings))[0]
-        count = len(report.findings)
-        raise InputError(f"{source}: {count} findings, which --strict refuses; the first: {first}")
-    report.motion.info["note"] = note
-    if window is not None:
-        report = replace(report, motion=into_clips(report.motion, window, hop))
-    report.motion.save(out)
+    with alone_for(out):
+        columns = Columns(label_column, subject_column, group_column)
+        mending = Mending(scale, up, fill_gaps, trim_empty)
+        skip = on_bad_file == "skip"
+        report = read_clips(source, layout, labels, fps, unit, columns, skip, progress, mending, dataset, person)
+        if strict and report.findings:
+            first = summary(kept(report.findings))[0]
+            count = len(report.findings)
+            raise InputError(f"{source}: {count} findings, which --strict refuses; the first: {first}")
+        report.motion.info["note"] = note
+        if window is not None:
+            report = replace(report, motion=into_clips(report.motion, window, hop))
+        report.motion.save(out)
     return report
 
 

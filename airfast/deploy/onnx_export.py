@@ -14,12 +14,12 @@ import torch
 from airfast._version import __version__
 from airfast.atomic import check_ending, replacing
 from airfast.data.motion import MotionSet
-from airfast.data.source import Source, open_motion
+from airfast.data.source import Source
 from airfast.deploy.embed import Embedder
 from airfast.deploy.head import FOLDER, HEAD, Head, encoder_path, load_head
 from airfast.deploy.pipeline import pipeline
 from airfast.errors import InputError
-from airfast.runs.folder import read_split, source_of
+from airfast.runs.folder import open_set, read_split
 from airfast.runtime import Model
 
 CLIPS = 64  # that parity is measured on, at most
@@ -96,12 +96,11 @@ def export_onnx(run: Path | str, out: Path | str, precision: str = "fp32", data:
 def known_clips(run: Path, embedder: Embedder, data: Source) -> MotionSet:
     """Clips of the run to compare on: of the test side, or of the training side where there is none."""
     known = read_split(run)
-    source = source_of(run, known, data, "compare on")
-    motion = embedder.clips(open_motion(source))
+    motion = embedder.clips(open_set(run, known, data, "compare on"))
     wanted = set(known["test"] or known["train"])
     chosen = [index for index, name in enumerate(motion.names) if name in wanted][:CLIPS]
     if not chosen:
-        raise InputError(f"{motion.info.get('name', source)}: none of the clips of {run}")
+        raise InputError(f"{motion.info.get('name', run)}: none of the clips of {run}")
     return motion.select(chosen)
 
 

@@ -1,8 +1,8 @@
 """Fitting a head on a run's encoder: a classifier of its training clips, calibrated on some that it did not see."""
 
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional as F
 
-from airfast.atomic import write_text
+from airfast.atomic import alone_in
 from airfast.data.dataset import DeviceClips
 from airfast.data.motion import MotionSet
 from airfast.data.readers.labels import Columns, match_rows, read_labels
@@ -27,6 +27,7 @@ from airfast.evaluate.linear import standardisation
 from airfast.evaluate.metrics import Integers, calibration_error
 from airfast.evaluate.task import open_for
 from airfast.models.deployed import Deployed
+from airfast.record import Schema, read_record, write_record
 from airfast.runs.checkpoint import ENCODER, load_encoder, save_encoder
 from airfast.runs.folder import read_split
 
@@ -35,6 +36,20 @@ HELD_OUT = 0.2  # of the labelled training clips, for the temperature
 FARTHEST = 0.99  # of the held-out clips are nearer to the others than what is called unlike them
 TEMPERATURES = (0.05, 20.0)
 ABSENT = -30.0  # logit of a class that a side has no clip of
+
+
+class ReportSchema(Schema):
+    """A head's ``report.json``."""
+
+    model: str
+    classes: list[str]
+    train: int
+    held_out: int
+    test: int
+    temperature: float
+    accuracy: float | None
+    calibration_error: list[float] | None
+    held_out_calibration_error: list[float]
 
 
 @dataclass(frozen=True)
@@ -96,40 +111,48 @@ def fit_head(
     if model not in MODELS:
         raise InputError(f"--model {model}: expected {' or '.join(MODELS)}")
     encoder, known = load_encoder(run), read_split(run)
-    motion = open_for(run, encoder, known, data)
-    if labels is not None:
-        motion = labelled(motion, labels, label_column)
-    at = {name: index for index, name in enumerate(motion.names)}
-    train, test = (np.array([at[name] for name in known[side] if name in at], np.int64) for side in ("train", "test"))
-    train, test = (side[motion.labels[side] >= 0] for side in (train, test))
-    if len(set(motion.labels[train].tolist())) < 2:
-        raise InputError(
-            f"{run}: {len(train)} labelled training clips; expected at least two classes; --labels names them"
+    with alone_in(run):
+        motion = open_for(run, encoder, known, data)
+        if labels is not None:
+            motion = labelled(motion, labels, label_column)
+        at = {name: index for index, name in enumerate(motion.names)}
+        train, test = (
+            np.array([at[name] for name in known[side] if name in at], np.int64) for side in ("train", "test")
         )
-    fitting, held = held_out(motion, train, encoder.config.split.kind, seed)
-    answers = torch.from_numpy(motion.labels)
-    _, linear, features = fitted(model, encoder, motion, fitting, seed, place)
-    logits = linear.logits(features[held])
-    temperature = best_temperature(logits, answers[held])
-    held_error = errors(logits, answers[held], temperature)
-    encoder, linear, features = fitted(model, encoder, motion, train, seed, place)
-    whitening, limit = spread(*(linear.standardised(features[side]) for side in (fitting, held)))
-    (run / FOLDER).mkdir(exist_ok=True)
-    for name in (HEAD, ENCODER, REPORT):
-        (run / FOLDER / name).unlink(missing_ok=True)
-    if model == "finetuned":
-        save_encoder(run / FOLDER, encoder, 0)
-    head = Head(**vars(linear), classes=motion.classes, temperature=temperature, whitening=whitening, limit=limit)
-    save_head(run, head)
-    accuracy = error = None
-    if len(test):
-        logits = head.logits(features[test])
-        accuracy = float((logits.argmax(dim=1) == answers[test]).float().mean())
-        error = errors(logits, answers[test], temperature)
-    counts = len(train), len(held), len(test)
-    report = HeadReport(model, motion.classes, *counts, temperature, accuracy, error, held_error)
-    write_text(run / FOLDER / REPORT, json.dumps(asdict(report), indent=1) + "\n")
+        train, test = (side[motion.labels[side] >= 0] for side in (train, test))
+        if len(set(motion.labels[train].tolist())) < 2:
+            raise InputError(
+                f"{run}: {len(train)} labelled training clips; expected at least two classes; --labels names them"
+            )
+        fitting, held = held_out(motion, train, encoder.config.split.kind, seed)
+        answers = torch.from_numpy(motion.labels)
+        _, linear, features = fitted(model, encoder, motion, fitting, seed, place)
+        logits = linear.logits(features[held])
+        temperature = best_temperature(logits, answers[held])
+        held_error = errors(logits, answers[held], temperature)
+        encoder, linear, features = fitted(model, encoder, motion, train, seed, place)
+        whitening, limit = spread(*(linear.standardised(features[side]) for side in (fitting, held)))
+        (run / FOLDER).mkdir(exist_ok=True)
+        for name in (HEAD, ENCODER, REPORT):
+            (run / FOLDER / name).unlink(missing_ok=True)
+        if model == "finetuned":
+            save_encoder(run / FOLDER, encoder, 0)
+        head = Head(**vars(linear), classes=motion.classes, temperature=temperature, whitening=whitening, limit=limit)
+        save_head(run, head)
+        accuracy = error = None
+        if len(test):
+            logits = head.logits(features[test])
+            accuracy = float((logits.argmax(dim=1) == answers[test]).float().mean())
+            error = errors(logits, answers[test], temperature)
+        counts = len(train), len(held), len(test)
+        report = HeadReport(model, motion.classes, *counts, temperature, accuracy, error, held_error)
+        write_record(run / FOLDER / REPORT, asdict(report))
     return report
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """What :func:`fit_head` wrote; InputError where it is damaged."""
+    return read_record(path, ReportSchema)
 
 
 def labelled(motion: MotionSet, path: Path, column: str) -> MotionSet:

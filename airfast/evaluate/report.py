@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from airfast.atomic import alone_in
 from airfast.data.dataset import DeviceClips
 from airfast.data.source import Source
 from airfast.device import pick_device
@@ -93,19 +94,20 @@ def evaluate(
     run = Path(run)
     check_options(protocol, data, seeds, split, fractions)
     encoder = load_encoder(run)
-    place = pick_device(device)
-    tasks = draw_tasks(run, encoder, data, split, seeds) if split else [open_task(run, encoder, data)]
-    if protocol in ("linear", "knn"):
-        sources = frozen_features(encoder, tasks[0].motion, place)
-        rows = frozen_table(protocol, sources, tasks, seeds)
-        if protocol == "linear":
-            rows[1:1] = hand_made_table(sources["hand-made"], tasks, seeds)
-    else:
-        shares = tuple(sorted(set(fractions))) if protocol == "semi" else (1.0,)
-        rows = tuned_table(encoder, tasks, seeds, shares, place, progress)
-    notes = tasks[0].notes + (fraction_notes(rows, tasks[0]) if protocol == "semi" else ())
-    found = Evaluation(tuple(rows), tasks[0].motion.classes, notes, varies(protocol, split))
-    save(run, protocol, split, tasks, data, found)
+    with alone_in(run):
+        place = pick_device(device)
+        tasks = draw_tasks(run, encoder, data, split, seeds) if split else [open_task(run, encoder, data)]
+        if protocol in ("linear", "knn"):
+            sources = frozen_features(encoder, tasks[0].motion, place)
+            rows = frozen_table(protocol, sources, tasks, seeds)
+            if protocol == "linear":
+                rows[1:1] = hand_made_table(sources["hand-made"], tasks, seeds)
+        else:
+            shares = tuple(sorted(set(fractions))) if protocol == "semi" else (1.0,)
+            rows = tuned_table(encoder, tasks, seeds, shares, place, progress)
+        notes = tasks[0].notes + (fraction_notes(rows, tasks[0]) if protocol == "semi" else ())
+        found = Evaluation(tuple(rows), tasks[0].motion.classes, notes, varies(protocol, split))
+        save(run, protocol, split, tasks, data, found)
     return found
 
 
@@ -113,14 +115,15 @@ def evaluate_frozen(run: Path | str, device: str = "auto", seeds: int = 5) -> Ev
     """The linear and the kNN protocol of a run on its own data, from one encoding; both are saved as by evaluate."""
     run = Path(run)
     encoder = load_encoder(run)
-    tasks = [open_task(run, encoder)]
-    sources = frozen_features(encoder, tasks[0].motion, pick_device(device))
-    rows: list[Row] = []
-    for protocol in ("linear", "knn"):
-        table = frozen_table(protocol, sources, tasks, seeds)
-        found = Evaluation(tuple(table), tasks[0].motion.classes, tasks[0].notes, varies(protocol, None))
-        save(run, protocol, None, tasks, None, found)
-        rows += table[1:] if rows else table
+    with alone_in(run):
+        tasks = [open_task(run, encoder)]
+        sources = frozen_features(encoder, tasks[0].motion, pick_device(device))
+        rows: list[Row] = []
+        for protocol in ("linear", "knn"):
+            table = frozen_table(protocol, sources, tasks, seeds)
+            found = Evaluation(tuple(table), tasks[0].motion.classes, tasks[0].notes, varies(protocol, None))
+            save(run, protocol, None, tasks, None, found)
+            rows += table[1:] if rows else table
     return replace(found, rows=tuple(rows), varies=varies("linear", None))
 
 

@@ -14,15 +14,24 @@ from airfast.data.skeleton import as_configured
 from airfast.data.source import Source, open_motion
 from airfast.data.splits import split
 from airfast.device import Stopwatch, describe_machine, pick_device
-from airfast.errors import InputError
+from airfast.errors import InputError, NonFinite
 from airfast.evaluate.baselines import majority
 from airfast.evaluate.metrics import Scores, score
 from airfast.evaluate.report import Evaluation, save
 from airfast.evaluate.table import Row
 from airfast.evaluate.task import Task
 from airfast.runs.checkpoint import Held
-from airfast.runs.folder import METRICS, append_metrics, open_run, read_metrics, write_environment, write_split
+from airfast.runs.folder import (
+    METRICS,
+    append_metrics,
+    check_space,
+    describe_split,
+    open_run,
+    read_metrics,
+    write_environment,
+)
 from airfast.training.optimiser import set_learning_rate
+from airfast.training.pretrain import OUT_OF_MEMORY, interrupted
 from airfast.training.stopping import Stopped, listening
 from airfast.training.supervised import Metrics, begin, predict, save_model, train_epoch
 
@@ -58,20 +67,21 @@ def train_supervised(
 
     Raises:
         InputError: too few labels, a folder that cannot be written or that holds another run.
-        NonFiniteLoss: the loss left the finite numbers.
+        NonFiniteLoss: as of :func:`airfast.training.pretrain.pretrain`.
         Stopped: as of :func:`airfast.training.pretrain.pretrain`.
     """
     out, place = Path(out), pick_device(device)
     check_model(config.method)
-    task = labelled(as_configured(open_motion(data), config), config)
+    whole = open_motion(data)
+    task = labelled(as_configured(whole, config), config)
     clips, test = (
         DeviceClips.from_motion(task.motion.select(side), config.inputs, place) for side in (task.train, task.test)
     )
     labels = task.labels(task.train).to(place)
     state = begin(config, task.motion.layout, task.classes, clips)
     with alone_in(out), listening() as check:
-        done = open_run(out, config, resume, state)
-        write_split(out, data, task.motion, task.train, task.test)
+        check_space(out, 9 * sum(each.nbytes for each in state.model.state_dict().values()))
+        done = open_run(out, config, resume, state, describe_split(data, whole, task.motion, task.train, task.test))
         write_environment(out, describe_machine(place))
         held: Held | None = None
         for epoch in range(done, config.train.epochs):
@@ -79,10 +89,10 @@ def train_supervised(
             clock = Stopwatch(place)
             try:
                 metrics = train_epoch(state, clips, labels, epoch, check)
-            except Stopped as stopped:
+            except (Stopped, NonFinite, *OUT_OF_MEMORY) as error:
                 if held:
                     held.save(out)
-                raise Stopped(stopped.number, epoch) from None
+                raise interrupted(error, out, state, epoch, [task.motion.names[each] for each in task.train]) from None
             clock.lap("training")
             metrics |= {"test": to_log(task.score(predict(state.model, test))), "seconds": clock.laps}
             append_metrics(out, metrics)

@@ -1,6 +1,5 @@
 """Rows of an evaluation's table: what they say over seeds, and how they are written down."""
 
-import json
 import math
 import platform
 from collections.abc import Callable, Sequence
@@ -13,8 +12,8 @@ import torch
 from scipy.special import stdtrit
 
 from airfast._version import __version__
-from airfast.atomic import write_text
 from airfast.evaluate.metrics import Integers, Scores
+from airfast.record import write_record
 
 FIGURES = ("accuracy", "macro_f1", "balanced_accuracy")
 
@@ -113,7 +112,7 @@ def save_table(path: Path, about: dict[str, Any], rows: Sequence[Row]) -> None:
         **about,
         "rows": [row.record() for row in rows],
     }
-    write_text(path, json.dumps(record, indent=1, allow_nan=False))
+    write_record(path, record)
 
 
 Progress = Callable[[int, int], None]

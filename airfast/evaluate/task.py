@@ -10,12 +10,12 @@ from torch import Tensor
 
 from airfast.data.motion import MotionSet
 from airfast.data.skeleton import canonical
-from airfast.data.source import Source, open_motion
+from airfast.data.source import Source
 from airfast.data.splits import split
 from airfast.errors import InputError
 from airfast.evaluate.metrics import Integers, Scores, score
 from airfast.models.deployed import Deployed
-from airfast.runs.folder import read_split, source_of
+from airfast.runs.folder import open_set, read_split
 from airfast.skeletons.layout import load_layout
 
 SplitKind = Literal["random", "subject", "group"]
@@ -59,7 +59,7 @@ def open_task(run: Path, encoder: Deployed, data: Source = None) -> Task:
     kind = "random" if settings.kind == "none" else settings.kind
     if place.keys() >= {*known["train"], *known["test"]}:
         train, test = (np.array([place[name] for name in known[side]], dtype=np.int64) for side in ("train", "test"))
-    elif data is None:
+    elif data is None:  # of a run from before sets had a digest
         raise InputError(f"{known['data']}: not the clips that {run} was trained on any more")
     else:
         train, test = split(motion, kind, encoder.config.seed, settings.test_fraction)
@@ -88,13 +88,12 @@ def draw_tasks(run: Path, encoder: Deployed, data: Source, kind: SplitKind, seed
 
 def open_for(run: Path, encoder: Deployed, known: dict[str, Any], data: Source) -> MotionSet:
     """The set to evaluate on, on the encoder's joints."""
-    source = source_of(run, known, data, "evaluate on")
-    motion = open_motion(source)
+    motion = open_set(run, known, data, "evaluate on")
     if motion.layout.joints == encoder.layout.joints:
         return motion
     if encoder.layout.joints == load_layout("canonical").joints:
         return canonical(motion)
-    name = motion.info.get("name", "the set in memory") if isinstance(source, MotionSet) else source
+    name = motion.info.get("name", "the set in memory") if isinstance(data, MotionSet) else data or known["data"]
     raise InputError(
         f"{name}: layout {motion.layout.name}, but {run} was trained on {encoder.layout.name}; "
         "pre-train on the joints that all layouts share: airfast pretrain SET -o inputs.joints=canonical"

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from airfast.errors import InputError
+from airfast.errors import InputError, in_one_line
+from airfast.reading import open_arrays
 
 
 def load_features(path: str | Path) -> torch.Tensor:
@@ -29,7 +30,7 @@ def load_features(path: str | Path) -> torch.Tensor:
     except InputError:
         raise
     except Exception as error:  # each format fails in its own way; the user needs one line
-        raise InputError(f"{path}: cannot be read as {path.suffix[1:]} ({str(error).splitlines()[0]})") from error
+        raise InputError(f"{path}: cannot be read as {path.suffix[1:]} ({in_one_line(error)})") from error
     return as_matrix(array, str(path))
 
 
@@ -77,11 +78,12 @@ def unit_rows(matrix: torch.Tensor, name: str) -> torch.Tensor:
 
 
 def _read_npy(path: Path) -> Any:
-    return np.load(path, allow_pickle=False)
+    with open_arrays(path) as array:
+        return array
 
 
 def _read_npz(path: Path) -> Any:
-    with np.load(path, allow_pickle=False) as archive:
+    with open_arrays(path) as archive:
         return archive[_only_name(list(archive), path)]
 
 

@@ -14,13 +14,15 @@ import yaml
 from airfast._version import __version__
 from airfast.atomic import write_text
 from airfast.data.motion import MotionSet, file_sha256
-from airfast.data.source import Source, open_motion
+from airfast.data.source import Source
 from airfast.deploy.head import FOLDER, HEAD, REPORT, load_head
 from airfast.errors import InputError
+from airfast.evaluate.head import read_report
 from airfast.plots.run_features import PRE_TRAINED
+from airfast.record import write_record
 from airfast.report.protocols import FIGURES, read_all, spread
 from airfast.runs.checkpoint import ENCODER, load_encoder
-from airfast.runs.folder import METRICS, read_config, read_environment, read_split, source_of
+from airfast.runs.folder import METRICS, open_set, read_config, read_environment, read_split
 
 HANDED_ON = ("config.yaml", "environment.json", METRICS, ENCODER)
 PROVENANCE, CARD = "provenance.json", "README.md"
@@ -79,7 +81,7 @@ def write_card(run: Path | str, out: Path | str, licence: str = "other", data: S
     read_config(run)
     encoder, known = load_encoder(run), read_split(run)
     head = load_head(run) if (run / FOLDER / HEAD).is_file() else None
-    motion = open_motion(source_of(run, known, data, "tell of in the card"))
+    motion = open_set(run, known, data, "tell of in the card")
     tables = read_all(run)
     try:
         out.absolute().parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +93,7 @@ def write_card(run: Path | str, out: Path | str, licence: str = "other", data: S
                     shutil.copy(path, folder)
             if head is not None:
                 shutil.copytree(run / FOLDER, folder / FOLDER, ignore=shutil.ignore_patterns(".*"))
-            write_text(folder / "split.json", json.dumps(known | {"data": None}, indent=1))
+            write_record(folder / "split.json", known | {"data": None})
             write_text(folder / PROVENANCE, json.dumps(provenance(motion, folder), indent=1) + "\n")
             page = card(out.absolute().name, encoder.config.method, known, motion, tables, folder, licence)
             write_text(folder / CARD, page)
@@ -188,7 +190,7 @@ def evaluated(tables: dict[str, dict[str, Any]], folder: Path) -> Iterator[str]:
         yield ""
     report = folder / FOLDER / REPORT
     if report.is_file():
-        found = json.loads(report.read_text(encoding="utf-8"))
+        found = read_report(report)
         yield f"The head ({found['model']}, {found['train']} labelled clips) says one of {', '.join(found['classes'])}."
         if found["accuracy"] is not None:
             error = 100 * found["calibration_error"][1]

@@ -18,10 +18,16 @@ from airfast.errors import InputError, in_one_line
 from airfast.methods.choose import build_deployed
 from airfast.methods.method import Method
 from airfast.models.deployed import Deployed
+from airfast.reading import parse_json
 from airfast.runs.older import as_recorded
 from airfast.skeletons.layout import layout_from_record
 
-ENCODER, STATE = "encoder.safetensors", "state.safetensors"
+ENCODER, STATE, BEFORE = "encoder.safetensors", "state.safetensors", "state.before.safetensors"
+"""The encoder, the last state, and the one before it, which is gone on from where the last one is damaged."""
+
+
+class Damaged(InputError):
+    """A file that is not as it was written, where the one before it may be."""
 
 
 def seal(tensors: dict[str, Tensor], about: str) -> str:
@@ -43,11 +49,14 @@ def older_seal(tensors: dict[str, Tensor]) -> str:
     return sha.hexdigest()
 
 
-def write(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
-    """Tensors and what is known of them, with their digest, in one file; raises InputError if it cannot be written."""
+def write(path: Path, tensors: dict[str, Tensor], about: dict[str, Any], before: Path | None = None) -> None:
+    """Tensors and what is known of them, with their digest, in one file; raises InputError if it cannot be written.
+
+    What was there is kept as ``before``, if that is given.
+    """
     host = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     known = json.dumps(about)
-    with replacing(path) as part:
+    with replacing(path, before) as part:
         part.write_bytes(save(host, {"airfast": __version__, "seal": seal(host, known), "about": known}))
 
 
@@ -55,7 +64,7 @@ def read(path: Path, *wanted: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """What :func:`write` wrote, of which ``wanted`` has to be known.
 
     Raises:
-        InputError: the file is missing, foreign, damaged or of another kind.
+        InputError: the file is missing, foreign, damaged (then it is a Damaged) or of another kind.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
@@ -64,17 +73,17 @@ def read(path: Path, *wanted: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except Exception as error:  # a damaged header ends in whatever safetensors and torch happen to raise
-        raise InputError(f"{path}: damaged or not a safetensors file ({in_one_line(error)})") from None
+        raise Damaged(f"{path}: damaged or not a safetensors file ({in_one_line(error)})") from None
     if not {"airfast", "about"} <= header.keys():
-        raise InputError(f"{path}: not written by airfast, or damaged")
+        raise Damaged(f"{path}: not written by airfast, or damaged")
     sealed = header.get("seal") == seal(tensors, header["about"])
     if not sealed and ("seal" in header or header.get("sha256") != older_seal(tensors)):
-        raise InputError(f"{path}: damaged, its contents do not match their SHA-256")
+        raise Damaged(f"{path}: damaged, its contents do not match their SHA-256")
     try:
-        about: dict[str, Any] = json.loads(header["about"])
+        about: dict[str, Any] = parse_json(header["about"])
         missing = set(wanted) - about.keys()
     except (ValueError, AttributeError):
-        raise InputError(f"{path}: damaged, what is known of it is not JSON") from None
+        raise Damaged(f"{path}: damaged, what is known of it is not JSON") from None
     if missing:
         raise InputError(f"{path}: a file of another kind, it says nothing of {', '.join(sorted(missing))}")
     return tensors, about
@@ -121,6 +130,22 @@ def fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     network.load_state_dict(tensors)
 
 
+def configuration_of(path: Path) -> Config | None:
+    """The configuration in the header of an encoder or a classifier; None where there is no such file.
+
+    Raises:
+        Damaged: the header cannot be read.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            known = parse_json((file.metadata() or {})["about"])["config"]
+    except Exception as error:  # as in read
+        raise Damaged(f"{path}: damaged or not a safetensors file ({in_one_line(error)})") from None
+    return as_recorded(known)
+
+
 @dataclass
 class TrainingState:
     """Everything the rest of a run depends on."""
@@ -132,6 +157,15 @@ class TrainingState:
     def save(self, run: Path, epoch: int) -> None:
         """Write the state after ``epoch`` epochs."""
         write_state(run, self.method, self.method.config, self.optimiser, self.generator, epoch)
+
+    @property
+    def config(self) -> Config:
+        """Of the run."""
+        return self.method.config
+
+    def save_as(self, path: Path, epoch: int) -> None:
+        """Write the state, whatever it is, to a file of its own."""
+        write(path, *tensors_of(self.method, self.method.config, self.optimiser, self.generator, epoch))
 
     def held(self, epoch: int) -> "Held":
         """The state after ``epoch`` epochs, copied to the host."""
@@ -157,7 +191,7 @@ def write_state(
     run: Path, network: nn.Module, config: Config, optimiser: torch.optim.Optimizer, generator: Generator, epoch: int
 ) -> None:
     """Weights, the optimiser's moments and the generator after ``epoch`` epochs."""
-    write(run / STATE, *tensors_of(network, config, optimiser, generator, epoch))
+    write(run / STATE, *tensors_of(network, config, optimiser, generator, epoch), run / BEFORE)
 
 
 def held_state(
@@ -177,7 +211,7 @@ class Held:
 
     def save(self, run: Path) -> None:
         """Write it."""
-        write(run / STATE, self.tensors, self.about)
+        write(run / STATE, self.tensors, self.about, run / BEFORE)
 
 
 def tensors_of(
@@ -201,7 +235,7 @@ def read_state(path: Path, config: Config) -> tuple[Groups, int]:
         raise InputError(f"{path}: not a training state; expected a {STATE}")
     for name, tensor in tensors.items():
         group, _, rest = name.partition(".")
-        groups[group][rest] = tensor
+        groups.setdefault(group, {})[rest] = tensor
     return groups, int(about["epoch"])
 
 
@@ -225,11 +259,15 @@ def load_rest(groups: Groups, optimiser: torch.optim.Optimizer, generator: Gener
 
 def same_run(path: Path, saved: dict[str, Any], config: Config) -> None:
     """Raise InputError unless both configurations are the same, naming the first key that differs."""
-    theirs = flatten(as_recorded(saved).record())
-    for key, value in flatten(config.record()).items():
-        other = theirs.get(key)
-        if other != value:
-            raise InputError(f"{path}: a run with {key} = {other!r}, not {value!r}; use another --out")
+    if differs := difference(as_recorded(saved), config):
+        key, theirs, ours = differs
+        raise InputError(f"{path}: a run with {key} = {theirs!r}, not {ours!r}; use another --out")
+
+
+def difference(first: Config, second: Config) -> tuple[str, Any, Any] | None:
+    """The first key whose values differ, and both; None where the configurations are the same."""
+    one, other = flatten(first.record()), flatten(second.record())
+    return next(((key, one.get(key), value) for key, value in other.items() if one.get(key) != value), None)
 
 
 def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

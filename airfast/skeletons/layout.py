@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from airfast.errors import InputError
+from airfast.reading import SETTINGS, read_json
 
 METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254, "ft": 0.3048}
 """Metres in one unit of length."""
@@ -332,9 +333,4 @@ def _pairs(names: Sequence[str], parents: Sequence[int]) -> list[tuple[str, int]
 
 
 def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}: not JSON: {error.msg}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
+    return read_json(path, SETTINGS)

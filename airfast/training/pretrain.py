@@ -1,8 +1,8 @@
 """Pre-training by any method: what it decides before an epoch, then a step a batch (Algorithm 1 without its labels)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,22 +16,27 @@ from airfast.data.skeleton import as_configured
 from airfast.data.source import Source, open_motion
 from airfast.data.splits import Indices, split
 from airfast.device import Stopwatch, describe_machine, pick_device
-from airfast.errors import InputError
+from airfast.errors import InputError, NonFinite, NonFiniteLoss
 from airfast.methods.choose import build_method
 from airfast.methods.method import Epoch, Method
 from airfast.runs.checkpoint import Held, TrainingState, save_encoder
-from airfast.runs.folder import append_metrics, open_run, save_table, write_environment, write_split
+from airfast.runs.folder import (
+    append_metrics,
+    check_space,
+    describe_split,
+    open_run,
+    save_table,
+    write_environment,
+)
 from airfast.skeletons.layout import Layout
 from airfast.training.optimiser import set_learning_rate
 from airfast.training.step import TrainingStep
 from airfast.training.stopping import Stopped, listening
 
 Metrics = dict[str, Any]
+NOT_FINITE = "not-finite.safetensors"
+OUT_OF_MEMORY = (MemoryError, RuntimeError)  # of torch, whose allocators raise kinds of RuntimeError
 FEWEST = 4  # clips that anything can be learnt from
-
-
-class NonFiniteLoss(RuntimeError):
-    """Training met a loss that is not a number; the message names epoch and batch."""
 
 
 def pretrain(
@@ -62,21 +67,24 @@ def pretrain(
 
     Raises:
         InputError: too few clips, a folder that cannot be written or that holds another run.
-        NonFiniteLoss: the loss left the finite numbers.
+        NonFiniteLoss: loss or features left the finite numbers; the state is in ``not-finite.safetensors`` and the one
+            after the last whole epoch is what the folder goes on from.
         Stopped: SIGTERM, SIGHUP or SIGINT came; the state after the last whole epoch is in the folder.
 
     Source: Algorithm 1; METHOD 3 to 6.
     """
     out, place = Path(out), pick_device(device)
-    motion = as_configured(open_motion(data), config)
+    whole = open_motion(data)
+    motion = as_configured(whole, config)
     train, test = choose_split(motion, config)
+    split_record = describe_split(data, whole, motion, train, test)
     motion_train = motion.select(train)
     clips = DeviceClips.from_motion(motion_train, config.inputs, place)
     state = begin(config, motion_train, clips)
     method = state.method
     with alone_in(out), listening() as check:
-        done = open_run(out, config, resume, state)
-        write_split(out, data, motion, train, test)
+        check_space(out, space(state, len(train), config))
+        done = open_run(out, config, resume, state, split_record)
         write_environment(out, describe_machine(place))
         step = TrainingStep(state, clips)
         held: Held | None = None  # the state after the last whole epoch, where it is not on disk
@@ -86,16 +94,16 @@ def pretrain(
                 decided = method.begin_epoch(epoch, clips, state.optimiser)
                 clock = Stopwatch(place)
                 metrics = train_epoch(step, decided, epoch, check)
-            except Stopped as stopped:
+            except (Stopped, NonFinite, *OUT_OF_MEMORY) as error:
                 if held:
                     held.save(out)
-                raise Stopped(stopped.number, epoch) from None
+                raise interrupted(error, out, state, epoch, motion_train.names) from None
             clock.lap("training")
             metrics |= {"seconds": {**decided.seconds, **clock.laps}, **decided.facts}
-            if decided.table is not None:
+            last = epoch + 1 == config.train.epochs
+            if decided.table is not None and (last or (epoch + 1) % config.air.keep_every == 0):
                 save_table(out, decided.table, epoch + 1)
             append_metrics(out, metrics)  # before the state: a run that dies in between logs the epoch again, not never
-            last = epoch + 1 == config.train.epochs
             if last or (epoch + 1) % config.train.checkpoint_every == 0:
                 save_encoder(out, method.deployed, epoch + 1)
                 state.save(out, epoch + 1)
@@ -105,6 +113,51 @@ def pretrain(
             if report:
                 report(metrics)
     return out
+
+
+def space(state: TrainingState, clips: int, config: Config) -> int:
+    """Bytes that a run leaves, about: two states and one that is being written, each with two moments; the tables."""
+    weights = sum(each.nbytes for each in state.method.state_dict().values())
+    tables = config.train.epochs // config.air.keep_every + 1 if config.method == "air" else 0
+    return 9 * int(weights) + clips * (40 * tables + 100) + config.train.epochs * 1000
+
+
+class Interrupted(Protocol):
+    """The state of a run that an error ends."""
+
+    @property
+    def config(self) -> Config:
+        """Of the run."""
+
+    def save_as(self, path: Path, epoch: int) -> None:
+        """Write the state, whatever it is, to a file of its own."""
+
+
+def interrupted(error: Exception, out: Path, state: Interrupted, epoch: int, names: Sequence[str]) -> Exception:
+    """What to raise in place of an error that ends an epoch (from 0), after its state was saved to be looked at."""
+    if isinstance(error, Stopped):
+        return Stopped(error.number, epoch)
+    if isinstance(error, NonFinite):
+        state.save_as(out / NOT_FINITE, epoch)
+        some = ", ".join(names[each] for each in error.clips[:4])
+        more = f" and {len(error.clips) - 4} more" if len(error.clips) > 4 else ""
+        return NonFiniteLoss(
+            f"{error.what}; clips {some}{more}; weights as they are now: {out / NOT_FINITE}; "
+            "a smaller train.lr, or train.precision=fp32, is the first thing to try"
+        )
+    if not is_out_of_memory(error):
+        return error
+    size = state.config.train.batch_size
+    return InputError(
+        f"epoch {epoch + 1}: out of memory with train.batch_size={size}; try -o train.batch_size={max(1, size // 2)}"
+        + ("" if state.config.train.precision == "bf16" else ", or on a GPU -o train.precision=bf16")
+        + " with another --out: it is another run"
+    )
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory was asked for in vain: torch's on a GPU, its plain one on the CPU, Python's."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def choose_split(motion: MotionSet, config: Config) -> tuple[Indices, Indices]:
@@ -138,7 +191,7 @@ def train_epoch(step: TrainingStep, decided: Epoch, epoch: int, check: Callable[
     """One pass over the clips in equal batches; the mean of every loss term, read from the device once.
 
     Raises:
-        NonFiniteLoss: with the epoch and the first batch (both counted from 1).
+        NonFinite: with the epoch, the first batch (both counted from 1) and its clips.
         Stopped: raised by ``check``, which is called before every batch.
     """
     state = step.state
@@ -151,7 +204,8 @@ def train_epoch(step: TrainingStep, decided: Epoch, epoch: int, check: Callable[
     finite = losses[:, -1].isfinite().cummin(dim=0).values.sum()  # steps before the first that was not
     good, *means = torch.cat([finite[None], losses.mean(dim=0)]).tolist()
     if good < len(batches):
-        raise NonFiniteLoss(f"epoch {epoch + 1}, batch {round(good) + 1}: the loss is not finite")
+        first = round(good)
+        raise NonFinite(f"epoch {epoch + 1}, batch {first + 1}: the loss is not finite", batches[first].tolist())
     return {
         "epoch": epoch + 1,
         "lr": state.optimiser.param_groups[0]["lr"],

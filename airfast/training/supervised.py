@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from airfast.config import Config
 from airfast.data.dataset import FEATURE_BATCH, DeviceClips
 from airfast.data.motion import MotionSet
+from airfast.errors import NonFinite
 from airfast.models.classifier import Classifier
 from airfast.runs.checkpoint import (
     Held,
@@ -23,14 +24,15 @@ from airfast.runs.checkpoint import (
     load_rest,
     read,
     read_state,
+    tensors_of,
     write,
     write_state,
 )
+from airfast.runs.folder import MODEL
 from airfast.runs.older import as_recorded
 from airfast.skeletons.layout import Layout, layout_from_record
-from airfast.training.pretrain import NonFiniteLoss, epoch_batches
+from airfast.training.pretrain import epoch_batches
 
-MODEL = "model.safetensors"
 Metrics = dict[str, Any]
 
 
@@ -45,6 +47,15 @@ class SupervisedState:
     def save(self, run: Path, epoch: int) -> None:
         """Write the state after ``epoch`` epochs."""
         write_state(run, self.model, self.model.config, self.optimiser, self.generator, epoch)
+
+    @property
+    def config(self) -> Config:
+        """Of the run."""
+        return self.model.config
+
+    def save_as(self, path: Path, epoch: int) -> None:
+        """Write the state, whatever it is, to a file of its own."""
+        write(path, *tensors_of(self.model, self.model.config, self.optimiser, self.generator, epoch))
 
     def held(self, epoch: int) -> Held:
         """The state after ``epoch`` epochs, copied to the host."""
@@ -84,16 +95,18 @@ def train_epoch(
     """One pass over the clips; the mean loss of a stream and the share of clips that all streams together got right.
 
     Raises:
-        NonFiniteLoss: with the epoch.
+        NonFinite: with the epoch, the first batch (both counted from 1) and its clips.
         Stopped: raised by ``check``, which is called before every batch.
     """
     model, generator = state.model.train(), state.generator
     place = clips.frames.device
     sums, seen = torch.zeros(2, device=place), 0
+    batches = epoch_batches(len(clips), model.config.train.batch_size, generator)
+    losses = []
     # Dropout knows only the global generator: seeded here, a resumed run drops what the uninterrupted one would.
     with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
         torch.manual_seed(state.model.config.seed * 100_003 + epoch)
-        for batch in epoch_batches(len(clips), model.config.train.batch_size, generator):
+        for batch in batches:
             check()
             logits = model(clips.view(batch, generator))  # (S, B, classes)
             wanted = labels[batch]
@@ -103,10 +116,12 @@ def train_epoch(
             state.optimiser.step()
             right = (logits.detach().softmax(dim=2).mean(dim=0).argmax(dim=1) == wanted).sum()
             sums += torch.stack([loss.detach() * len(batch) / len(logits), right])
+            losses.append(loss.detach())
             seen += len(batch)
     mean_loss, accuracy = (sums / seen).tolist()
     if not np.isfinite(mean_loss):
-        raise NonFiniteLoss(f"epoch {epoch + 1}: the loss is not finite")
+        first = int(torch.stack(losses).isfinite().logical_not().nonzero()[0])
+        raise NonFinite(f"epoch {epoch + 1}, batch {first + 1}: the loss is not finite", batches[first].tolist())
     return {"epoch": epoch + 1, "lr": state.optimiser.param_groups[0]["lr"], "loss": mean_loss, "accuracy": accuracy}
 
 

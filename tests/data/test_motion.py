@@ -7,6 +7,7 @@ import pytest
 
 from airfast.data.motion import MotionSet, check_target
 from airfast.errors import InputError
+from airfast.record import sealed
 from airfast.skeletons.layout import load_layout
 
 
@@ -122,7 +123,8 @@ def change(key, value):
     def edit(folder):
         rest = json.loads((folder / "prepared.json").read_text())
         rest[key] = value
-        (folder / "prepared.json").write_text(json.dumps({k: v for k, v in rest.items() if v is not None}))
+        kept = {k: v for k, v in rest.items() if v is not None and k != "seal"}
+        (folder / "prepared.json").write_text(sealed(kept))
 
     return edit
 
@@ -133,12 +135,12 @@ def change(key, value):
         (damage_positions, r"positions\.npy: damaged, expected SHA-256 \w+…, found \w+…"),
         (lambda folder: (folder / "clips.parquet").unlink(), r"clips\.parquet: damaged set, the file is missing"),
         (lambda folder: (folder / "prepared.json").unlink(), "expected a prepared set .* found none"),
-        (lambda folder: (folder / "prepared.json").write_text("{"), r"prepared\.json: damaged, not readable as JSON"),
+        (lambda folder: (folder / "prepared.json").write_text("{"), r"prepared\.json:1: not JSON"),
         (change("version", 99), "expected format airfast-prepared version 1, found airfast-prepared version 99"),
-        (change("layout", None), "damaged, 'layout' is missing"),
+        (change("layout", None), "damaged or foreign, layout: Field required"),
         (change("layout", {}), "damaged, 'sha256' or 'layout' is not complete"),
         (change("sha256", {}), "damaged, 'sha256' or 'layout' is not complete"),
-        (lambda folder: (folder / "prepared.json").write_text("[]"), "damaged, expected an object, found list"),
+        (lambda folder: (folder / "prepared.json").write_text("[]"), "expected an object, found list"),
         (change("classes", []), r"labels must lie in -1 \.\. -1"),
     ],
 )

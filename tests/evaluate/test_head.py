@@ -19,6 +19,7 @@ from airfast.errors import InputError
 from airfast.evaluate import finetune
 from airfast.evaluate.head import best_temperature, held_out
 from airfast.evaluate.metrics import calibration_error
+from airfast.record import write_record
 from airfast.runs.folder import read_split
 
 
@@ -100,10 +101,10 @@ def test_a_clip_unlike_the_training_clips_is_flagged(run, hostile):
 
 def test_labels_of_a_file_and_two_classes(run, hostile, tmp_path):
     walkers = dataclasses.replace(hostile, names=tuple(f"{i}.npy" for i in range(len(hostile))))
-    known = json.loads((run / "split.json").read_text())
+    known = read_split(run)
     at = {name: f"{i}.npy" for i, name in enumerate(hostile.names)}
     known |= {side: [at[name] for name in known[side]] for side in ("train", "test")}
-    (run / "split.json").write_text(json.dumps(known))
+    write_record(run / "split.json", known)
     rows = [f"{i}.npy,{'calm' if i % 2 else 'tense'}" for i in range(len(hostile))]
     (tmp_path / "labels.csv").write_text("file,mood\n" + "\n".join(rows[:-2]) + "\n")
     report = fit_head(run, tmp_path / "labels.csv", data=walkers, device="cpu", label_column="mood")

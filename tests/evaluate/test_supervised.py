@@ -14,8 +14,8 @@ from airfast.errors import InputError, Note
 from airfast.evaluate.metrics import score
 from airfast.evaluate.supervised import from_log, labelled, to_log, train_supervised
 from airfast.models.classifier import Classifier
-from airfast.runs.checkpoint import STATE, read
-from airfast.runs.folder import read_split
+from airfast.runs.checkpoint import BEFORE, STATE, read
+from airfast.runs.folder import read_metrics, read_split
 from airfast.training.pretrain import choose_split, pretrain
 from airfast.training.supervised import MODEL, begin, load_classifier, predict, train_epoch
 
@@ -27,8 +27,7 @@ def config(method, *overrides):
 
 
 def lines(run):
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in read_metrics(run)]
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +45,7 @@ def test_a_run_folder_holds_everything(finished):
         "metrics.jsonl",
         MODEL,
         STATE,
+        BEFORE,
         "evaluate-supervised.json",
     }
     assert best.mean("accuracy") >= last.mean("accuracy")

@@ -12,12 +12,13 @@ from airfast.ablation.ablate import STUDIES
 from airfast.config import load_config
 from airfast.data.dataset import DeviceClips
 from airfast.device import pick_device
-from airfast.errors import InputError, Note
+from airfast.errors import InputError, NonFinite, Note
 from airfast.labels import generate_labels
 from airfast.methods.air import amdl
 from airfast.methods.air.air import all_features
 from airfast.methods.method import Epoch
 from airfast.runs.checkpoint import STATE, read
+from airfast.runs.folder import read_metrics
 from airfast.training.step import TrainingStep
 from tests.conftest import TINY
 
@@ -31,7 +32,7 @@ def metrics(run):
 
 
 def without_times(run):
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in metrics(run)]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in read_metrics(run)]
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,7 @@ def test_a_run_folder_holds_everything(finished, walkers):
         "labels",
         "encoder.safetensors",
         "state.safetensors",
+        "state.before.safetensors",
     }
     lines = metrics(finished)
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4, 5, 6]
@@ -228,7 +230,7 @@ def test_a_loss_that_is_not_finite_names_epoch_and_batch(walkers, tiny):
     state = pretraining.begin(config, walkers, clips)
     with torch.no_grad():
         next(state.method.projectors["joint"].parameters()).fill_(float("nan"))
-    with pytest.raises(pretraining.NonFiniteLoss, match="epoch 3, batch 1"):
+    with pytest.raises(NonFinite, match="epoch 3, batch 1"):
         pretraining.train_epoch(TrainingStep(state, clips), Epoch(), epoch=2)
 
 

@@ -60,7 +60,7 @@ def test_training_with_labels_does_so_too(walkers, tmp_path):
 
 def test_before_the_first_epoch_nothing_is_left_that_would_be_in_the_way(walkers, tmp_path, monkeypatch):
     config = load_config("demo", overrides=SETTINGS)
-    monkeypatch.setattr(pretrain_room, "write_split", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(pretrain_room, "write_environment", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Stopped, match="before its first epoch was over"):
         pretrain(walkers, config, tmp_path / "run", "cpu")
     monkeypatch.undo()

@@ -16,6 +16,7 @@ from airfast.data.readers.arrays import read_arrays
 from airfast.data.readers.clip import Said, SourceClip, persons_apart, trimmed_of_zeros
 from airfast.data.readers.pickles import Reader
 from airfast.errors import InputError, in_one_line
+from airfast.reading import open_arrays
 
 SMPL = {
     22: ("smpl22", list(range(22))),
@@ -47,8 +48,7 @@ def read_archive(path: Path, name: str) -> list[SourceClip]:
 def keys_of(path: Path) -> set[str]:
     """Names of the arrays of an archive; none of one that cannot be read, which is found out when it is."""
     try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
+        with open_arrays(path) as loaded:
             return set() if isinstance(loaded, np.ndarray) else set(loaded.files)
     except Exception:  # a damaged file ends in whatever NumPy and zipfile happen to raise
         return set()
@@ -57,8 +57,7 @@ def keys_of(path: Path) -> set[str]:
 def arrays_of(path: Path, *names: str) -> list[NDArray[Any]]:
     """Some arrays of an archive."""
     try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
+        with open_arrays(path) as loaded:
             return [loaded[name] for name in names]
     except Exception as error:  # as above
         raise InputError(f"{path}: cannot be read as {path.suffix}: {in_one_line(error)}") from error

@@ -17,7 +17,6 @@ and win over the arrays of an `.npz`. A clip is called by its file, `<file>#<ind
 names.
 """
 
-import json
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airfast.data.readers.clip import SourceClip
-from airfast.errors import InputError, in_one_line
+from airfast.errors import InputError, in_one_line, shown
+from airfast.reading import open_arrays, read_json
 
 KEYS = {"layout": str, "fps": int | float, "unit": str, "joints": list, "names": list}
 """Keys of the JSON beside an array, and what they hold."""
@@ -69,8 +69,7 @@ def notes_path(path: Path) -> Path | None:
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with path.open("rb") as file:  # np.load leaves a broken archive open
-            loaded = np.load(file, allow_pickle=False)
+        with open_arrays(path) as loaded:
             if isinstance(loaded, np.ndarray):
                 return {"positions": loaded}
             known = {key: loaded[key] for key in ("positions", "lengths", "names", "fps", "joints") if key in loaded}
@@ -114,12 +113,7 @@ def _notes(path: Path) -> dict[str, Any]:
     source = notes_path(path)
     if source is None:
         return {}
-    try:
-        notes = json.loads(source.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{source}:{error.lineno}: not JSON: {error.msg}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{source}: cannot be read: {error}") from error
+    notes = read_json(source)
     if not isinstance(notes, dict):
         raise InputError(f"{source}: expected an object with the keys {', '.join(KEYS)}, found {type(notes).__name__}")
     for key, value in notes.items():
@@ -129,5 +123,5 @@ def _notes(path: Path) -> dict[str, Any]:
             raise InputError(f"{source}: unknown key {key!r}, {hint}")
         if not isinstance(value, KEYS[key]):
             kind = "a number" if key == "fps" else "a list" if KEYS[key] is list else "a text"
-            raise InputError(f"{source}: {key}: expected {kind}, found {json.dumps(value)}")
+            raise InputError(f"{source}: {key}: expected {kind}, found {shown(value)}")
     return notes

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airfast.errors import InputError
+from airfast.reading import read_bytes
 
 _DEEPEST = 200  # joints below one another; no body has as many, and the parser descends by recursion
 _CHANNELS = tuple(f"{axis}{kind}" for kind in ("position", "rotation") for axis in "XYZ")
@@ -248,11 +249,7 @@ class _Hierarchy:
 
 
 def _read_lines(path: Path) -> list[str]:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    lines = _text(raw, path).splitlines()
+    lines = _text(read_bytes(path), path).splitlines()
     first = next((i for i, line in enumerate(lines) if line.strip()), None)
     if first is None:
         raise InputError(f"{path}: not a BVH file: it is empty")

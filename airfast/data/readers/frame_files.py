@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from airfast.data.readers.clip import SourceClip
 from airfast.data.readers.frames import Frame, FrameLines
 from airfast.errors import InputError
+from airfast.reading import parse_json, read_text
 from airfast.skeletons.layout import load_layout
 
 FREEMOCAP = re.compile(r".*_body_3d_xyz\.csv", re.IGNORECASE)
@@ -62,11 +63,11 @@ def read_frames(path: Path, name: str) -> list[SourceClip]:
 
 def frames_of(path: Path) -> Iterator[Frame]:
     """The frames of a file, in order."""
+    text = read_text(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
         lines = whole(text) if path.suffix.lower() == ".json" else text.splitlines()
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read as {path.suffix}: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as {path.suffix}: {error}") from None
     reader = FrameLines()
     unit = "frame" if path.suffix.lower() == ".json" else "line"
     for number, line in enumerate(lines, start=1):
@@ -79,7 +80,7 @@ def frames_of(path: Path) -> Iterator[Frame]:
 
 def whole(text: str) -> list[str]:
     """The frames of a .json as lines: lists of landmarks are MediaPipe's."""
-    said = json.loads(text)
+    said = parse_json(text)
     frames = said["frames"] if isinstance(said, dict) else said
     return [json.dumps({"pose_world_landmarks": each} if are_landmarks(each) else each) for each in frames]
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airfast.errors import InputError
+from airfast.reading import parse_json
 
 LANDMARKS = ("pose_world_landmarks", "poseWorldLandmarks", "world_landmarks", "worldLandmarks")
 TIMES = {"time": 1.0, "timestamp": 1.0, "time_s": 1.0, "timestamp_ms": 1e-3, "timestampMs": 1e-3, "time_ms": 1e-3}
@@ -142,9 +143,9 @@ def csv_frame(fields: Sequence[str], columns: Columns | None) -> Frame:
 def json_frames(line: str) -> Iterator[Frame]:
     """A line of JSON as frames."""
     try:
-        said = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise InputError(f"not JSON: {error}") from error
+        said = parse_json(line)
+    except ValueError as error:
+        raise InputError(str(error)) from None
     if not isinstance(said, dict):
         yield Frame(in_order(said))
         return

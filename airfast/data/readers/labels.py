@@ -10,6 +10,7 @@ from posixpath import splitext
 
 from airfast.data.readers.clip import UP, check_rate
 from airfast.errors import InputError
+from airfast.reading import read_bytes
 from airfast.skeletons.layout import METRES
 
 
@@ -157,10 +158,7 @@ def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 
 
 def _text(path: Path) -> str:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read as CSV: {error}") from error
+    raw = read_bytes(path)
     for encoding in ("utf-8-sig", "cp1252"):
         try:
             text = raw.decode(encoding)

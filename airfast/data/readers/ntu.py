@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from airfast.data.readers.clip import NOTHING, Said, SourceClip, persons_apart
 from airfast.errors import InputError, in_one_line
+from airfast.reading import read_bytes
 
 FPS, JOINTS, BODY, JOINT = 30.0, 25, 10, 12  # frames a second; words of a body before its joints, words of a joint
 NAME = re.compile(r"S\d{3}C\d{3}(?P<subject>P\d{3})R\d{3}(?P<label>A\d{3})")
@@ -20,9 +21,11 @@ def read_ntu(path: Path, name: str) -> list[SourceClip]:
         InputError: it cannot be read, ends early, or holds no body.
     """
     try:
-        words = path.read_text(encoding="ascii").split()
+        words = read_bytes(path).decode("ascii").split()
         bodies, frames = tracked(words)
-    except (OSError, UnicodeDecodeError, ValueError, IndexError, OverflowError) as error:
+    except (UnicodeDecodeError, IndexError, OverflowError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path}: cannot be read as .skeleton: {in_one_line(error)}") from None
     if not bodies:
         raise InputError(f"{path}: expected a body, found none in {frames} frames")

@@ -3,6 +3,8 @@
 Numba's own parallel loops run as fast but take several times as long to compile.
 """
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +15,16 @@ import torch
 RUNS = 64
 SHORTEST = 128  # rows
 Each = Callable[[Callable[..., Any], Iterable[tuple[Any, ...]]], list[Any]]
+
+
+def alone_after_fork() -> None:
+    """One thread in a child that was forked: OpenMP's others stay behind, and who waits for them waits for ever."""
+    torch.set_num_threads(1)
+    if faiss := sys.modules.get("faiss"):
+        faiss.omp_set_num_threads(1)
+
+
+os.register_at_fork(after_in_child=alone_after_fork)
 
 
 @contextmanager

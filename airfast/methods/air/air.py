@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from warnings import warn
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from airfast.config import Config
 from airfast.data.dataset import FEATURE_BATCH, DeviceClips
 from airfast.data.motion import MotionSet
 from airfast.device import Stopwatch
-from airfast.errors import InputError
+from airfast.errors import InputError, NonFinite, Note
 from airfast.methods.air.amdl import EpochLabels, LabelLog, discrete_labels, known_nuisance
 from airfast.methods.air.losses import (
     appendage_loss,
@@ -28,6 +29,8 @@ from airfast.models.encoder import Encoder, drawn_apart
 from airfast.models.heads import ClusterHead, Projector
 from airfast.models.inputs import InputStage
 from airfast.skeletons.layout import Layout
+
+WITHOUT = 5  # epochs on end without two clusters, after which it is said
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class Air(Method):
             self.inputs.fit(clips.batches(FEATURE_BATCH))
         place, count = clips.frames.device, len(clips)
         self.names = motion.names
+        self.without = 0  # epochs on end without clusters
         self.nuisance = known_nuisance(motion, self.settings.nuisance, place)
         self.log = LabelLog(motion, place)
         self.register_buffer("before", torch.full((count,), -1, device=place))  # the labels of the epoch before
@@ -107,14 +111,26 @@ class Air(Method):
             return Epoch()
         clock = Stopwatch(clips.frames.device)
         features = all_features(self, clips)
+        check_finite(features, epoch)
         clock.lap("features")
         labels = self.relabel(features, optimiser)
         clock.lap("labels")
         facts = self.log.describe(labels.found, self.before if epoch > self.settings.warmup else None)
         self.before.copy_(labels.found.labels)
+        self.watch(labels)
         dropping = self.settings.cluster.outliers == "drop" and labels.clusters > 0
         kept = (labels.labels >= 0).nonzero()[:, 0] if dropping else None
         return Epoch(kept, facts, clock.laps, self._table(labels))
+
+    def watch(self, labels: EpochLabels) -> None:
+        """Say so, once, when the label stage has found nothing to tell apart for WITHOUT epochs on end."""
+        self.without = 0 if labels.clusters else self.without + 1
+        if self.without == WITHOUT:
+            key = "air.cluster"
+            noise = f"only noise: a larger {key}.eps or a smaller {key}.k1"
+            what = f"one cluster: a smaller {key}.eps" if labels.found.num_clusters else noise
+            said = f"{WITHOUT} epochs with {what} is the first thing to try; alignment alone is trained"
+            warn(Note(said), stacklevel=3)
 
     def relabel(self, features: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> EpochLabels:
         """Cluster, refine, and restart the heads on the clusters (METHOD 3 and Eq. 1).
@@ -247,6 +263,13 @@ def all_features(method: Air, clips: DeviceClips) -> dict[str, Tensor]:
         rows = [method.features(batch) for batch in clips.batches(FEATURE_BATCH)]
     method.train()
     return {scale: torch.cat([row[scale] for row in rows]).float() for scale in rows[0]}
+
+
+def check_finite(features: dict[str, Tensor], epoch: int) -> None:
+    """Raise NonFinite, with the clips, where features (N, D) of any scale hold NaN or infinity."""
+    bad = torch.stack([~each.sum(dim=1).isfinite() for each in features.values()]).any(dim=0).nonzero()[:, 0]
+    if len(bad):
+        raise NonFinite(f"epoch {epoch + 1}, before its first batch: features are not finite", bad.tolist())
 
 
 def projectors(config: Config, width: int) -> nn.ModuleDict:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from airfast._version import __version__
 from airfast.atomic import write_text
 from airfast.data.motion import MotionSet
-from airfast.data.source import Source, open_motion
+from airfast.data.source import Source
 from airfast.data.windows import cut
 from airfast.deploy.embed import Embedder
 from airfast.deploy.head import FOLDER, HEAD, encoder_path, load_head
@@ -29,7 +29,7 @@ from airfast.plots.relevance import REDS, scale_of
 from airfast.plots.run_features import features_of, open_run_clips
 from airfast.plots.skeleton import find_clip
 from airfast.report.markup import Html, code, document_head, element, missing, paragraph, table
-from airfast.runs.folder import read_split, source_of
+from airfast.runs.folder import open_set, read_split
 
 MOST = 6  # clips on one page: a browser holds a few pictures in three dimensions
 WINDOW, HOP = 2.0, 0.25  # seconds, of the probabilities over time
@@ -103,7 +103,7 @@ def chosen(
 ) -> MotionSet:
     """The clips to show, on the joints of the run."""
     embedder = Embedder(run, device, layout, fps, unit).fit()
-    source = open_motion(source_of(run, read_split(run), data, "show")) if clips is None else clips
+    source = open_set(run, read_split(run), data, "show") if clips is None else clips
     motion = embedder.clips(source)
     wanted = [find_clip(motion, name) for name in names] or [find_clip(motion, None)]
     if len(wanted) > MOST:
