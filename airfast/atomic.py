@@ -1,9 +1,12 @@
 """The one way a file is written: whole or not at all; and the one way a folder is kept from a second writer."""
 
+import ctypes
 import fcntl
 import os
 import platform
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,7 +35,7 @@ def replacing(path: Path, before: Path | None = None) -> Iterator[Path]:
             if before is not None and path.exists():
                 path.replace(before)
             part.replace(path)
-            sync_folder(path.parent)
+            sync(path.parent)
         finally:
             part.unlink(missing_ok=True)
             os.close(file)
@@ -40,9 +43,40 @@ def replacing(path: Path, before: Path | None = None) -> Iterator[Path]:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
-def sync_folder(folder: Path) -> None:
-    """Have the names of a folder on disk, as its files are: else a power cut may take a rename back."""
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def replace_folder(new: Path, old: Path) -> None:
+    """Put a complete folder in the place of another one, which then is gone; both lie in one folder, which is synced.
+
+    They change places in one step where the system can do that; elsewhere in two, of which the first is taken back if
+    the second fails. OSError where neither can be.
+    """
+    for file in (*new.iterdir(), new):
+        sync(file)
+    if not old.exists():
+        new.rename(old)
+    elif change_places(new, old):
+        shutil.rmtree(new)
+    else:
+        aside = Path(tempfile.mkdtemp(prefix=f".{old.name}.old.", dir=old.parent))
+        old.rename(aside / "old")
+        try:
+            new.rename(old)
+        except BaseException:
+            (aside / "old").rename(old)
+            raise
+        shutil.rmtree(aside)
+    sync(old.parent)
+
+
+def change_places(one: Path, other: Path) -> bool:
+    """Let two names change places in one step; False where the system knows no such step (Linux does)."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return rename is not None and rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
+
+
+def sync(path: Path) -> None:
+    """Have a file, or the names of a folder, on disk: else a power cut may take back what a rename has promised."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with suppress(OSError):  # some network file systems know no such thing
             os.fsync(file)

@@ -19,7 +19,7 @@ SETTINGS = 1 << 20
 TEXT = 1 << 29
 """Bytes of a text that is read whole: the split of a million clips, hours of BVH."""
 UNPACKED, RATIO = 1 << 28, 300
-"""An archive may unpack to so many bytes, or to so many times its own size; motion packs tenfold, padded hundredfold."""
+"""An archive may unpack to so many bytes, or to so many times its size; motion packs tenfold, padded hundredfold."""
 
 
 def read_bytes(path: Path, most: int = TEXT) -> bytes:
@@ -108,7 +108,7 @@ def check_archive(file: BinaryIO) -> None:
 
 
 def check_array(file: BinaryIO, size: int) -> None:
-    """ValueError unless an array whose file, from here on, has so many bytes holds the data that its header promises."""
+    """ValueError unless an array whose file has so many bytes, from here on, holds what its header promises."""
     try:
         version = npy.read_magic(file)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0

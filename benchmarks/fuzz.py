@@ -5,7 +5,8 @@
 A damaged file must be refused (InputError: one line of bounded length), or its answer must be that of the whole file,
 or a Note must say what was left out. Anything else is a fault: another exception, more than LIMIT seconds, and, of
 files that are sealed, another answer without a word. Of files that carry no seal (motion, tables, arrays, settings) any
-answer of the right shape will do. The tests run a slice of this; by hand it writes results/fuzz.json, faults with their seed.
+answer of the right shape will do. The tests run a slice of this; by hand it writes results/fuzz.json, with the seed of
+every fault.
 """
 
 import argparse

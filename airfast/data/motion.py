@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
+from airfast.atomic import replace_folder
 from airfast.errors import InputError, in_one_line
 from airfast.reading import free_space, open_arrays
 from airfast.record import Schema, read_record, write_record
@@ -285,14 +286,7 @@ def _staging(directory: Path) -> Iterator[Path]:
     try:
         staging.chmod(0o755)  # mkdtemp's own mode shuts out everybody else
         yield staging
-        if directory.exists():
-            # A folder cannot be renamed over one that is not empty: move the old one out of the way first.
-            old = Path(tempfile.mkdtemp(prefix=f".{directory.name}.old.", dir=directory.parent))
-            directory.rename(old / "set")
-            staging.rename(directory)
-            shutil.rmtree(old)
-        else:
-            staging.rename(directory)
+        replace_folder(staging, directory)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -72,12 +72,15 @@ def test_a_killed_run_is_resumed_and_a_finished_one_is_not_made_again(folder, on
 
 def test_a_run_whose_table_cannot_be_read_is_not_finished(tmp_path, tiny):
     job = sweep.Job(tmp_path, tiny())
-    whole = json.dumps({"rows": [{"features": "pre-trained"}]})
+    figure = {"mean": 0.5, "sd": 0.1, "interval_95": None}
+    row = {"features": "pre-trained", "probe": "1-NN", "scores": [], "recall": [], "confusion": []}
+    row |= dict.fromkeys(("accuracy", "macro_f1", "balanced_accuracy"), figure)
+    whole = json.dumps({"classes": [], "rows": [row]})
     for name in sweep.EVALUATIONS:
         assert not job.finished()
         (tmp_path / name).write_text(whole)
     assert job.finished()
-    for damaged in ("", whole[:-4], "[]", '{"rows": []}'):
+    for damaged in ("", whole[:-4], "[]", '{"classes": [], "rows": []}'):
         (tmp_path / sweep.EVALUATIONS[1]).write_text(damaged)
         assert not job.finished(), damaged
 
