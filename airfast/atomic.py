@@ -44,14 +44,14 @@ def replacing(path: Path, before: Path | None = None) -> Iterator[Path]:
 
 
 def replace_folder(new: Path, old: Path) -> None:
-    """Put a complete folder in the place of another one, which then is gone; both lie in one folder, which is synced.
+    """Put a complete folder in the place of another one, which then is gone; both lie on one disk, which is synced.
 
     They change places in one step where the system can do that; elsewhere in two, of which the first is taken back if
     the second fails. OSError where neither can be.
     """
     for file in (*new.iterdir(), new):
         sync(file)
-    if not old.exists():
+    if not old.is_dir():
         new.rename(old)
     elif change_places(new, old):
         shutil.rmtree(new)

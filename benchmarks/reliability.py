@@ -46,7 +46,7 @@ SHORT = (
     "model.hidden=16",
     "model.projection=16",
     "train.batch_size=16",
-    "train.epochs=12",
+    "train.epochs=16",
     "split.kind=random",
 )
 LABELS = ("air.warmup=2", "air.cluster.k1=8", "air.alr.k=5", "air.keep_every=1")
@@ -78,7 +78,11 @@ def left(run: Path) -> dict[str, str]:
 
 
 def killed(name: str, data: Path, place: Path, each: int, rng: random.Random) -> dict[str, Any]:
-    """Kill one kind of run so many times, over as many runs as that takes; what differs from a run left alone."""
+    """Kill one kind of run so many times, over as many runs as that takes; what differs from a run left alone.
+
+    Half of the kills come within an epoch of a moment drawn from the epochs, the others while the process starts,
+    opens its set and its last state, or evaluates.
+    """
     alone = place / "alone"
     started = time.monotonic()
     subprocess.run(command(COMMANDS[name], data, alone), check=True, stdout=subprocess.DEVNULL)
@@ -89,18 +93,37 @@ def killed(name: str, data: Path, place: Path, each: int, rng: random.Random) ->
         runs += 1
         while True:
             with subprocess.Popen(command(COMMANDS[name], data, out), stdout=subprocess.DEVNULL) as process:
-                with suppress(subprocess.TimeoutExpired):
-                    status = process.wait(rng.uniform(0.4, 1.0) * length if kills < each else None)
-                    if status:
-                        raise SystemExit(f"{name}: ended with {status}")
-                    break
-                process.send_signal(signal.SIGKILL)
+                if kills < each:
+                    wait_for(process, out, rng, length)
+                    process.send_signal(signal.SIGKILL)
+                status = process.wait()
+            if status == 0:
+                break
+            if status != -signal.SIGKILL:
+                raise SystemExit(f"{name}: ended with {status}")
             kills += 1
-            moments.append(len((out / METRICS).read_text().splitlines()) if (out / METRICS).exists() else -1)
+            moments.append(epochs_of(out))
         now = left(out)
         differs += [f"run {runs}: {key}" for key in whole.keys() | now.keys() if whole.get(key) != now.get(key)]
         shutil.rmtree(out)
     return {"kills": kills, "runs": runs, "epochs_logged_at_kills": moments, "differs": differs}
+
+
+def epochs_of(out: Path) -> int:
+    """Lines of a run's log."""
+    return (out / METRICS).read_bytes().count(b"\n") if (out / METRICS).exists() else 0
+
+
+def wait_for(process: "subprocess.Popen[bytes]", out: Path, rng: random.Random, length: float) -> None:
+    """Wait until a random moment of a run, or its end."""
+    if rng.random() < 0.5:
+        until = epochs_of(out) + rng.randrange(1, 6)
+        while process.poll() is None and epochs_of(out) < until:
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.2))
+    else:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(rng.uniform(0.1, 1.0) * length)
 
 
 def kills(each: int) -> dict[str, Any]:

@@ -167,7 +167,7 @@ def read_clips(
         raise InputError(f"scale: expected above 0, fill-gaps: 0 or more; found {given}")
     if fps is not None:
         check_rate(fps, "fps: expected")
-    if person not in ("all", "largest") and not person.isdecimal():
+    if person not in ("all", "largest") and not (person.isdecimal() and len(person) < 9):
         raise InputError(f"--person {person}: expected all, largest or an index from 0")
     rule = None if dataset is None else named_set(dataset)
     layout = layout if layout is not None or rule is None else rule.layout
@@ -245,11 +245,13 @@ class _Reader:
         rate = next((each for each in (row.fps, self.rules.fps, clip.fps) if each is not None), None)
         check_rate(rate, f"{where}: expected the frame rate (fps) as")
         self.units.add(unit)
-        self.notes += [Finding("in the file", clip.name, None, note, "") for note in clip.notes]
+        outside = path.is_symlink() and not path.resolve().is_relative_to(self.base.resolve())
+        said = (*clip.notes, f"a link out of the folder, to {path.resolve()}") if outside else clip.notes
+        self.notes += [Finding("in the file", clip.name, None, note, "") for note in said]
         mending = replace(self.mending, up=row.up or self.mending.up)
         positions = to_layout(clip, layout, unit, where, mending)
-        said = LabelRow(0, clip.name, **vars(clip.said))
-        return _Clip(clip.name, positions, float(rate), said)  # type: ignore[arg-type]  # checked
+        row = LabelRow(0, clip.name, **vars(clip.said))
+        return _Clip(clip.name, positions, float(rate), row)  # type: ignore[arg-type]  # checked
 
     def _layout(self, clip: SourceClip, where: str) -> Layout:
         if self.layout is None:

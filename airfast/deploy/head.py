@@ -70,15 +70,15 @@ def encoder_path(run: Path) -> Path:
     return tuned if tuned.is_file() else run / ENCODER
 
 
-def save_head(run: Path, head: Head) -> None:
-    """Write a head into a run, sealed with the encoder that it stands on."""
+def save_head(folder: Path, head: Head, encoder: Path) -> None:
+    """Write a head into a folder, sealed with the encoder that it stands on."""
     about = {
         "classes": list(head.classes),
         "temperature": head.temperature,
         "limit": head.limit,
-        "encoder": file_sha256(encoder_path(run)),
+        "encoder": file_sha256(encoder),
     }
-    write(run / FOLDER / HEAD, {name: getattr(head, name) for name in TENSORS}, about)
+    write(folder / HEAD, {name: getattr(head, name) for name in TENSORS}, about)
 
 
 def load_head(run: Path) -> Head:

@@ -1,5 +1,7 @@
 """Fitting a head on a run's encoder: a classifier of its training clips, calibrated on some that it did not see."""
 
+import shutil
+import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +14,14 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional as F
 
-from airfast.atomic import alone_in
+from airfast.atomic import alone_in, replace_folder
 from airfast.data.dataset import DeviceClips
 from airfast.data.motion import MotionSet
 from airfast.data.readers.labels import Columns, match_rows, read_labels
 from airfast.data.source import Source
 from airfast.data.splits import split
 from airfast.deploy.embed import encode
-from airfast.deploy.head import FOLDER, HEAD, REPORT, Head, Linear, save_head
+from airfast.deploy.head import FOLDER, REPORT, Head, Linear, save_head
 from airfast.device import pick_device
 from airfast.errors import InputError
 from airfast.evaluate.finetune import fine_tune
@@ -132,13 +134,7 @@ def fit_head(
         held_error = errors(logits, answers[held], temperature)
         encoder, linear, features = fitted(model, encoder, motion, train, seed, place)
         whitening, limit = spread(*(linear.standardised(features[side]) for side in (fitting, held)))
-        (run / FOLDER).mkdir(exist_ok=True)
-        for name in (HEAD, ENCODER, REPORT):
-            (run / FOLDER / name).unlink(missing_ok=True)
-        if model == "finetuned":
-            save_encoder(run / FOLDER, encoder, 0)
         head = Head(**vars(linear), classes=motion.classes, temperature=temperature, whitening=whitening, limit=limit)
-        save_head(run, head)
         accuracy = error = None
         if len(test):
             logits = head.logits(features[test])
@@ -146,8 +142,25 @@ def fit_head(
             error = errors(logits, answers[test], temperature)
         counts = len(train), len(held), len(test)
         report = HeadReport(model, motion.classes, *counts, temperature, accuracy, error, held_error)
-        write_record(run / FOLDER / REPORT, asdict(report))
+        write_head(run, head, report, encoder if model == "finetuned" else None)
     return report
+
+
+def write_head(run: Path, head: Head, report: HeadReport, encoder: Deployed | None) -> None:
+    """A head, what it is worth, and the encoder that was trained with it, in the place of those that were there."""
+    try:
+        for left in run.glob(f".{FOLDER}.*"):  # of a process that was killed: this one is alone in the run
+            shutil.rmtree(left)
+        with tempfile.TemporaryDirectory(prefix=f".{FOLDER}.", dir=run) as staging:
+            folder = Path(staging) / FOLDER
+            folder.mkdir()
+            if encoder is not None:
+                save_encoder(folder, encoder, 0)
+            save_head(folder, head, (run if encoder is None else folder) / ENCODER)
+            write_record(folder / REPORT, asdict(report))
+            replace_folder(folder, run / FOLDER)
+    except OSError as error:
+        raise InputError(f"{run / FOLDER}: cannot be written ({error.strerror or error})") from None
 
 
 def read_report(path: Path) -> dict[str, Any]:

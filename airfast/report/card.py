@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -165,11 +166,11 @@ def trained_on(known: dict[str, Any], motion: MotionSet) -> Iterator[str]:
     subjects = sorted({motion.subjects[i] for i in train} - {""})
     rates = np.unique(motion.fps[train]).tolist()
     sources = motion.info.get("sources") or []
-    yield f"- Set: {motion.info.get('name') or 'without a name'}, {len(train)} clips, {minutes:.1f} minutes."
+    yield f"- Set: {plain(motion.info.get('name') or 'without a name')}, {len(train)} clips, {minutes:.1f} minutes."
     yield f"- Skeleton: {motion.layout.name}, {len(motion.layout.joints)} joints; {spelt(rates)} frames a second."
     yield f"- Subjects: {len(subjects) or 'not known'}. Held out, and not trained on: {len(known['test'])} clips."
-    yield f"- Classes of the set (they were not trained on): {', '.join(motion.classes) or 'none'}."
-    yield f"- Licence and attribution of the set: {motion.info.get('note') or 'not stated; ask whoever made it'}"
+    yield f"- Classes of the set (they were not trained on): {plain(', '.join(motion.classes) or 'none')}."
+    yield f"- Licence and attribution of the set: {plain(motion.info.get('note') or 'not stated; ask whoever made it')}"
     yield f"- {len(sources)} source files, with their SHA-256 in `{PROVENANCE}`."
     if motion.info.get("synthetic"):
         yield "- **The clips are synthetic: no person was recorded, and no figure here says anything about people.**"
@@ -180,18 +181,20 @@ def evaluated(tables: dict[str, dict[str, Any]], folder: Path) -> Iterator[str]:
     if not tables:
         yield "No protocol was evaluated (`airfast evaluate`)."
     for name, record in tables.items():
-        yield f"`{name}.json`: set {record.get('set') or 'without a name'}, {record.get('test_clips', '?')} test clips;"
+        of = plain(record.get("set") or "without a name")
+        yield f"`{name}.json`: set {of}, {record.get('test_clips', '?')} test clips;"
         yield f"mean ± standard deviation over {record.get('varies_over_seeds') or 'seeds'}, in per cent."
         yield f"\n| features | read by | {' | '.join(FIGURES.values())} |\n|---|---|{'--:|' * len(FIGURES)}"
         for row in record["rows"]:
             few = f" ({100 * row['fraction']:g} % of the labels)" if "fraction" in row else ""
             figures = " | ".join(spread(row.get(figure)) for figure in FIGURES)
-            yield f"| {row['features']}{few} | {row['probe']} | {figures} |"
+            yield f"| {plain(row['features'])}{few} | {plain(row['probe'])} | {figures} |"
         yield ""
     report = folder / FOLDER / REPORT
     if report.is_file():
         found = read_report(report)
-        yield f"The head ({found['model']}, {found['train']} labelled clips) says one of {', '.join(found['classes'])}."
+        classes = plain(", ".join(found["classes"]))
+        yield f"The head ({found['model']}, {found['train']} labelled clips) says one of {classes}."
         if found["accuracy"] is not None:
             error = 100 * found["calibration_error"][1]
             worth = f"{100 * found['accuracy']:.1f} % accuracy, expected calibration error {error:.1f} %"
@@ -211,8 +214,14 @@ def cannot_tell(known: dict[str, Any], motion: MotionSet) -> Iterator[str]:
     if len(motion.classes) and (motion.labels >= 0).any():
         counts = np.bincount(motion.labels[motion.labels >= 0], minlength=len(motion.classes))
         if counts.max() > 3 * max(1, counts.min()):
-            most, least = (motion.classes[int(each)] for each in (counts.argmax(), counts.argmin()))
+            most, least = (plain(motion.classes[int(each)]) for each in (counts.argmax(), counts.argmin()))
             yield f"Classes are uneven: {counts.max()} clips of {most}, {counts.min()} of {least}."
+
+
+def plain(text: str) -> str:
+    """A text as Markdown that shows it and does nothing else: no markup, no link, one line."""
+    shown = escape(" ".join(text.split()), quote=False)
+    return "".join(f"\\{each}" if each in "[]`|" else each for each in shown)
 
 
 def spelt(values: Sequence[float]) -> str:

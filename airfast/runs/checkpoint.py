@@ -130,20 +130,20 @@ def fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     network.load_state_dict(tensors)
 
 
-def configuration_of(path: Path) -> Config | None:
-    """The configuration in the header of an encoder or a classifier; None where there is no such file.
+def about_of(path: Path) -> dict[str, Any]:
+    """What is known of an encoder or a classifier, from its header alone; empty where there is no such file.
 
     Raises:
         Damaged: the header cannot be read.
     """
     if not path.is_file():
-        return None
+        return {}
     try:
         with safe_open(path, "pt") as file:
-            known = parse_json((file.metadata() or {})["about"])["config"]
+            known: dict[str, Any] = parse_json((file.metadata() or {})["about"])
+        return {"config": known["config"], "epoch": int(known["epoch"])}
     except Exception as error:  # as in read
         raise Damaged(f"{path}: damaged or not a safetensors file ({in_one_line(error)})") from None
-    return as_recorded(known)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from airfast.data.splits import Indices
 from airfast.errors import InputError, Note
 from airfast.reading import free_space, parse_json, read_text
 from airfast.record import opened, read_record, sealed, write_record
-from airfast.runs.checkpoint import BEFORE, ENCODER, STATE, Damaged, configuration_of, difference
+from airfast.runs.checkpoint import BEFORE, ENCODER, STATE, Damaged, about_of, difference
 from airfast.runs.older import as_recorded
 from airfast.runs.schemas import EnvironmentSchema, EpochSchema, EvaluationSchema, SplitSchema
 
@@ -237,19 +237,23 @@ def read_config(run: Path) -> Config:
         raise InputError(f"{run}: not a run folder, it has no config.yaml")
     config = as_recorded(read_yaml(path))
     for name in (ENCODER, MODEL):
-        trained = configuration_of(run / name)
-        if trained is not None and (differs := difference(trained, config)):
+        about = about_of(run / name)
+        if about and (differs := difference(as_recorded(about["config"]), config)):
             key, theirs, ours = differs
             raise InputError(f"{path}: changed since: {key} = {ours!r}, but {name} was trained with {theirs!r}")
     return config
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:
-    """A dictionary an epoch, as ``pretrain`` logged them."""
+    """A dictionary an epoch, as ``pretrain`` logged them; a Note where the encoder has more epochs behind it."""
     path = run / METRICS
     if not path.exists():
         raise InputError(f"{run}: not a run folder, it has no {METRICS}")
-    return parsed(path, read_text(path))
+    lines = parsed(path, read_text(path))
+    behind = max((about_of(run / name).get("epoch", 0) for name in (ENCODER, MODEL)), default=0)
+    if missing := set(range(1, behind + 1)) - {line["epoch"] for line in lines}:
+        warn(Note(f"{path}: {len(missing)} of the {behind} epochs of the encoder are not in the log"), stacklevel=2)
+    return lines
 
 
 def read_evaluation(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from html import escape
 
 import numpy as np
 import pytest
@@ -61,7 +62,8 @@ def test_the_hub_reads_the_front_and_a_person_the_rest(card, hostile):
     for words in ("acted or perceived emotions, not felt ones", "Intended use", "Licence and attribution", "SHA-256"):
         assert words in page
     assert hostile.info["note"] in page
-    assert all(name in page for name in hostile.classes)
+    assert all(escape(name, quote=False) in page for name in hostile.classes)
+    assert "<script>" not in page
     assert "synthetic: no person was recorded" in page
     report = json.loads((card / "head" / "head.json").read_text())
     assert f"{100 * report['accuracy']:.1f} % accuracy" in page

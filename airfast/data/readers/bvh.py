@@ -76,7 +76,7 @@ def parse(lines: Sequence[str], path: Path) -> tuple[list[Node], float, NDArray[
     if motion is None:
         raise InputError(f"{path}:{len(lines)}: expected a MOTION section, found the end of the file")
     nodes = _Hierarchy(lines[:motion], path).nodes()
-    frames, frames_line = _field(lines, motion + 1, r"Frames\s*:?\s*(\d+)", "'Frames: <number>'", path)
+    frames, frames_line = _field(lines, motion + 1, r"Frames\s*:?\s*(\d{1,9})", "'Frames: <number>'", path)
     seconds, seconds_line = _field(
         lines, frames_line, r"Frame\s+Time\s*:?\s*([-+.\deE]+)", "'Frame Time: <seconds>'", path
     )
@@ -212,7 +212,7 @@ class _Hierarchy:
 
     def channels(self) -> tuple[str, ...]:
         count, line = self.next("the number of channels")
-        if not count.isdecimal():
+        if not count.isdecimal() or len(count) > 2:
             raise InputError(f"{self.path}:{line}: expected the number of channels, found {count!r}")
         known = {channel.lower(): channel for channel in _CHANNELS}
         channels = []

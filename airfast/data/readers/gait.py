@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from airfast.data.readers.clip import Said, SourceClip
-from airfast.errors import InputError, in_one_line
+from airfast.errors import InputError, in_one_line, shown
+from airfast.reading import RATIO, UNPACKED
 
 # In the order that the data suggest; the one printed in STEP's code contradicts them.
 CLASSES = ("happy", "angry", "sad", "neutral")
@@ -25,11 +27,11 @@ def read_gait(path: Path, name: str) -> list[SourceClip]:
     labels: dict[str, Any] = {}
     try:
         with h5py.File(path) as file:
-            found = {key: np.asarray(file[key]) for key in sorted(file)}
+            found = {key: array_of(file, key, path) for key in sorted(file)}
         beside = path.with_name(path.name.replace("features", "labels", 1))
         if beside.is_file() and beside != path:
             with h5py.File(beside) as file:
-                labels = {key: np.asarray(file[key]) for key in file}
+                labels = {key: array_of(file, key, beside) for key in file}
     except Exception as error:  # a damaged file ends in whatever HDF5 happens to raise
         raise InputError(f"{path}: cannot be read as .h5: {in_one_line(error)}") from None
     clips = []
@@ -42,3 +44,15 @@ def read_gait(path: Path, name: str) -> list[SourceClip]:
     if not clips:
         raise InputError(f"{path}: expected clips, found none")
     return clips
+
+
+def array_of(file: Any, key: str, path: Path) -> NDArray[Any]:
+    """An array that lies in this very file and is not far larger than it; ValueError for links and promises."""
+    import h5py
+
+    found = file[key] if isinstance(file.get(key, getlink=True), h5py.HardLink) else None
+    if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
+        raise ValueError(f"{shown(key)} is not an array of this file")
+    if found.nbytes > max(UNPACKED, RATIO * path.stat().st_size):
+        raise ValueError(f"{shown(key)} promises {found.shape} {found.dtype}, far more than the file")
+    return np.asarray(found)

@@ -136,7 +136,7 @@ def document(run: Path, motion: MotionSet, window: float, hop: float, device: st
         ),
         element("main", controls(), element("div", *shown, class_="clips"), *about(classes, agreement), class_="wide"),
         element("footer", f"Written by airfast {__version__}, drawn by three.js.", class_="wide"),
-        element("script", Html(json.dumps(record).replace("</", "<\\/")), type="application/json", id="data"),
+        element("script", Html(json.dumps(record).replace("<", "\\u003c")), type="application/json", id="data"),
         *(element("script", Html(asset(name))) for name in ("three.min.js", "view.js")),
     ]
     head = document_head(f"{', '.join(motion.names)}: airfast", asset("view.css"))
