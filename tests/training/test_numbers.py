@@ -21,9 +21,8 @@ pretrain = room.pretrain
 
 
 def spoilt(monkeypatch, value, epoch, batch):
-    """Let the loss of one batch be another value, as a network that diverges would."""
-    done = {"epochs": 0}
-    plain = room.train_epoch
+    """Let the loss of one batch be another value, as a network that diverges would; returns its clips, once it was."""
+    plain, found = room.train_epoch, []
 
     def train_epoch(step, decided, number, check=lambda: None):
         call, steps = TrainingStep.__call__, []
@@ -31,27 +30,31 @@ def spoilt(monkeypatch, value, epoch, batch):
         def one(self, clips):
             steps.append(clips)
             losses = call(self, clips)
-            return losses * value if (number, len(steps)) == (epoch, batch) else losses
+            if (number, len(steps)) != (epoch, batch):
+                return losses
+            found.extend(clips.tolist())
+            return losses * value
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(TrainingStep, "__call__", one)
-            done["epochs"] += 1
             return plain(step, decided, number, check)
 
     monkeypatch.setattr(room, "train_epoch", train_epoch)
+    return found
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_names_epoch_batch_and_clips_and_nothing_is_lost(walkers, tiny, tmp_path, monkeypatch, value):
     config = tiny("train.epochs=4", "train.checkpoint_every=10")
     pretrain(walkers, config, tmp_path / "whole", "cpu")
-    spoilt(monkeypatch, value, epoch=2, batch=2)
+    clips = spoilt(monkeypatch, value, epoch=2, batch=2)
     with pytest.raises(
         NonFiniteLoss, match=r"epoch 3, batch 2: the loss is not finite; clips .* and \d+ more"
     ) as found:
         pretrain(walkers, config, tmp_path / "run", "cpu")
     named = str(found.value).partition("clips ")[2].partition(" and ")[0].split(", ")
-    assert set(named) <= set(read_split(tmp_path / "run")["train"])
+    train = read_split(tmp_path / "run")["train"]
+    assert named == [train[each] for each in clips[:4]]
     assert read(tmp_path / "run" / room.NOT_FINITE)[1]["epoch"] == 2
     assert read(tmp_path / "run" / STATE)[1]["epoch"] == 2  # though only every tenth is saved
     monkeypatch.undo()
@@ -83,9 +86,13 @@ def test_training_with_labels_names_them_too(walkers, tiny, tmp_path, monkeypatc
         calls.append(1)
         return plain(*given) * (float("nan") if len(calls) == 2 else 1)
 
+    batches, cut = [], supervised.epoch_batches
     monkeypatch.setattr(supervised.F, "cross_entropy", diverging)
-    with pytest.raises(NonFiniteLoss, match=r"epoch 1, batch 2: the loss is not finite; clips actor"):
+    monkeypatch.setattr(supervised, "epoch_batches", lambda *given: batches.append(cut(*given)) or batches[0])
+    with pytest.raises(NonFiniteLoss, match=r"epoch 1, batch 2: the loss is not finite; clips actor") as found:
         train_supervised(walkers, config_of(), tmp_path, "cpu")
+    train = read_split(tmp_path)["train"]
+    assert f"clips {', '.join(train[each] for each in batches[0][1][:4].tolist())} and" in str(found.value)
 
 
 def config_of():
