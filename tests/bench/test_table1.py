@@ -1,7 +1,6 @@
 """The bench of Table I runs as a person types it, and says what was measured."""
 
 import json
-import shutil
 
 import pytest
 import torch
@@ -85,11 +84,10 @@ def test_options_that_do_not_go_together(run, tmp_path, monkeypatch, words, piec
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore")  # the compiler's own
 def test_compiled_is_the_same_function():
     torch.manual_seed(0)
-    network = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.LayerNorm(8)).eval().requires_grad_(False)
+    network = torch.nn.Linear(8, 8).eval().requires_grad_(False)  # of a kernel that is there: nothing to build
     given = torch.randn(2, 8)
     with torch.no_grad():
         torch.testing.assert_close(prepare(network, "compiled", given)(given), network(given))

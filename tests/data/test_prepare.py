@@ -317,3 +317,16 @@ def test_lengths_that_overflow_are_skipped_with_their_reason(tmp_path, source, l
     assert reasons["d.npz"] == "expected at least one clip, found none"
     assert reasons["e.npz"] == "expected whole lengths that sum to 4 frames, found (1,) <U1"
     assert len(MotionSet.load(tmp_path / "out")) == 2
+
+
+def test_a_link_out_of_the_folder_is_said(tmp_path, layout):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    for folder, name in (("in", "a"), ("in", "b"), ("out", "c")):
+        (tmp_path / folder / f"{name}.bvh").write_text(bvh())
+    (tmp_path / "in" / "inside.bvh").symlink_to(tmp_path / "in" / "b.bvh")
+    (tmp_path / "in" / "outside.bvh").symlink_to(tmp_path / "out" / "c.bvh")
+    found = [each for each in prepare(tmp_path / "in", layout, tmp_path / "set").findings if "link" in each.seen]
+    assert [(each.clip, each.seen) for each in found] == [
+        ("outside.bvh", f"a link out of the folder, to {tmp_path / 'out' / 'c.bvh'}")
+    ]

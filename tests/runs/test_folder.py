@@ -150,6 +150,14 @@ def test_a_log_of_which_some_lines_lost_their_seal(run):
     assert [line["epoch"] for line in read_metrics(run)] == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize("lost", [1, 6])
+def test_a_log_that_ends_before_its_encoder_is_said(run, lost):
+    log = run / "metrics.jsonl"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:-lost]))
+    with pytest.warns(Note, match=f"{lost} of the 6 epochs of the encoder are not in the log"):
+        assert len(read_metrics(run)) == 6 - lost
+
+
 def test_settings_that_were_changed_after_the_training(run):
     path = run / "config.yaml"
     path.write_text(path.read_text().replace("seed: 0", "seed: 1"))

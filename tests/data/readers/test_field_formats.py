@@ -280,3 +280,25 @@ def test_uneven_times_are_noted_and_the_usual_rate_is_taken(tmp_path):
     (clip,) = read_file(tmp_path / "a.jsonl", "a")
     assert clip.fps == 25
     assert clip.notes == ("1 of 18 steps between frames differ by more than 20 % from the usual one",)
+
+
+@pytest.mark.parametrize("kind", ["another file", "raw bytes of another file", "a view of another file", "a promise"])
+def test_an_h5_that_reaches_out_or_promises_too_much(tmp_path, kind):
+    h5py = pytest.importorskip("h5py")
+    other = formats.write_gait(tmp_path, walk(16, 4))
+    path = tmp_path / "lent.h5"
+    with h5py.File(path, "w") as file:
+        if kind == "another file":
+            file["clip"] = h5py.ExternalLink(str(other), "clip_positions.csv")
+        elif kind == "raw bytes of another file":
+            file.create_dataset("clip", (2, 48), "f4", external=[(str(other), 0, 384)])
+        elif kind == "a view of another file":
+            whole = h5py.VirtualLayout(shape=(4, 48), dtype="f8")
+            whole[:] = h5py.VirtualSource(str(other), "clip_positions.csv", shape=(4, 48))
+            file.create_virtual_dataset("clip", whole)
+        else:
+            file.create_dataset("clip", (10**8, 48), "f4", chunks=(1000, 48))
+    with pytest.raises(
+        InputError, match="far more than the file" if kind == "a promise" else "not an array of this file"
+    ):
+        read_file(path, "lent")
