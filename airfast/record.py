@@ -46,8 +46,8 @@ def opened(record: Any, schema: type[Schema]) -> tuple[dict[str, Any], bool]:
     """
     if not isinstance(record, dict):
         raise ValueError(f"expected an object, found {type(record).__name__}")
-    seal = record.pop(SEAL, None)
-    if seal is not None and seal != seal_of(record):
+    was_sealed = SEAL in record
+    if was_sealed and record.pop(SEAL) != seal_of(record):
         raise ValueError("damaged, its values do not match their seal")
     try:
         schema.model_validate(record)
@@ -55,7 +55,7 @@ def opened(record: Any, schema: type[Schema]) -> tuple[dict[str, Any], bool]:
         first = error.errors(include_url=False, include_context=False)[0]
         where = ".".join(map(str, first["loc"])) or "it"
         raise ValueError(f"damaged or foreign, {where}: {first['msg']}") from None
-    return record, seal is not None
+    return record, was_sealed
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:

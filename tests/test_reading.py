@@ -125,6 +125,7 @@ def test_a_record_is_what_was_written(tmp_path):
     ("record", "reason"),
     [
         ({"number": 2.0, "seal": "0" * 32}, "do not match their seal"),
+        ({"number": 2.0, "seal": None}, "do not match their seal"),
         ({"number": "2"}, "number: Input should be a valid number"),
         ({"number": True}, "number: Input should be"),
         ({"number": 2.0, "names": "ab"}, "names: Input should be a valid list"),
