@@ -104,7 +104,7 @@ def test_a_card_has_no_markup_of_a_name(attacked):
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
-@pytest.mark.parametrize("name", ["view", "report", "set"])
+@pytest.mark.parametrize("name", ["view", "report"])
 def test_a_browser_obeys_none(attacked, name):
     shown = browse("--virtual-time-budget=1500", "--dump-dom", attacked[name].as_uri())
     assert "data-hit" not in shown.partition("<body")[0].lower()

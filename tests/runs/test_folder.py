@@ -94,20 +94,20 @@ def changed(walkers, what):
     return dataclasses.replace(walkers, layout=layout)
 
 
-@pytest.mark.parametrize("what", ["a coordinate", "a label", "a rate", "a subject"])
-def test_another_set_under_the_same_path_is_refused(run, made, walkers, tiny, tmp_path, what):
+def test_another_set_under_the_same_path_is_refused(run, made, walkers, tiny, tmp_path):
     known = read_split(run)
     other = tmp_path / "set"
     walkers.save(other)
     (run / "split.json").write_text(sealed(known | {"data": str(other)}))
     pretrain(other, tiny(), run, "cpu")  # it has moved, and is the same
     evaluate(run, "knn", device="cpu")
-    changed(walkers, what).save(other)
-    with pytest.raises(InputError, match=r"a run on other clips: those of .* have changed; use another --out"):
-        pretrain(other, tiny(), run, "cpu")
-    with pytest.raises(InputError, match=r"not the clips that .* was trained on any more; --data .* takes it"):
-        evaluate(run, "knn", device="cpu")
-    assert len(open_task(run, load_encoder(run), other).motion) == len(walkers)
+    for what in ("a coordinate", "a label", "a rate", "a subject"):
+        changed(walkers, what).save(other)
+        with pytest.raises(InputError, match=r"a run on other clips: those of .* have changed; use another --out"):
+            pretrain(other, tiny(), run, "cpu")
+        with pytest.raises(InputError, match=r"not the clips that .* was trained on any more; --data .* takes it"):
+            evaluate(run, "knn", device="cpu")
+        assert len(open_task(run, load_encoder(run), other).motion) == len(walkers)
 
 
 def test_a_digest_is_of_what_is_read_and_not_of_where_it_lies(walkers, tmp_path):

@@ -43,11 +43,10 @@ def spoilt(monkeypatch, value, epoch, batch):
     return found
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_names_epoch_batch_and_clips_and_nothing_is_lost(walkers, tiny, tmp_path, monkeypatch, value):
+def test_a_loss_names_epoch_batch_and_clips_and_nothing_is_lost(walkers, tiny, tmp_path, monkeypatch):
     config = tiny("train.epochs=4", "train.checkpoint_every=10")
     pretrain(walkers, config, tmp_path / "whole", "cpu")
-    clips = spoilt(monkeypatch, value, epoch=2, batch=2)
+    clips = spoilt(monkeypatch, float("inf"), epoch=2, batch=2)
     with pytest.raises(
         NonFiniteLoss, match=r"epoch 3, batch 2: the loss is not finite; clips .* and \d+ more"
     ) as found:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from airfast.data.readers.arrays import read_arrays
 from airfast.data.readers.clip import Said, SourceClip, persons_apart, trimmed_of_zeros
-from airfast.data.readers.pickles import Reader
+from airfast.data.readers.pickles import Reader, word
 from airfast.errors import InputError, in_one_line
 from airfast.reading import open_arrays
 
@@ -117,7 +117,7 @@ def read_umurl(path: Path, name: str) -> list[SourceClip]:
         try:
             with beside.open("rb") as file:
                 said = Reader(file).load()
-            names, labels = [str(each) for each in said[0]], [str(each) for each in said[1]]
+            names, labels = [word(each) for each in said[0]], [word(each) for each in said[1]]
         except Exception as error:  # as of any pickle
             raise InputError(f"{beside}: cannot be read as a pickle: {in_one_line(error)}") from None
         if not len(names) == len(labels) == len(data):

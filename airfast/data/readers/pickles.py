@@ -7,12 +7,14 @@ One object: ``{"split": {name: [frame_dir, …]}, "annotations": [{"frame_dir", 
 import pickle
 from codecs import encode
 from pathlib import Path
-from typing import Any
+from pickletools import genops
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from airfast.data.readers.clip import Said, SourceClip, persons_apart, trimmed_of_zeros
-from airfast.errors import InputError, in_one_line
+from airfast.errors import InputError, in_one_line, one_line, shown
 
 LAYOUTS = {17: "coco17", 18: "openpose18", 25: "kinect25"}  # by joints
 SIDES = {"train": "train", "val": "test", "test": "test"}
@@ -52,7 +54,17 @@ for _home in ("numpy.core", "numpy._core"):
 
 
 class Reader(pickle.Unpickler):
-    """An unpickler that knows arrays and nothing else that could be called."""
+    """An unpickler that knows arrays and nothing else that could be called, and that allocates what it reads."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file)
+        self.file = file
+
+    def load(self) -> Any:
+        """The object of the file."""
+        check_memo(self.file)
+        self.file.seek(0)
+        return super().load()
 
     def find_class(self, module: str, name: str) -> Any:
         """What a pickle names."""
@@ -60,6 +72,23 @@ class Reader(pickle.Unpickler):
             return KNOWN[module, name]
         except KeyError:
             raise pickle.UnpicklingError(f"it names {module}.{name}, which is not opened") from None
+
+
+def check_memo(file: BinaryIO) -> None:
+    """UnpicklingError where a pickle remembers a thing under a number that no writer comes to: a table of that size."""
+    puts = 0
+    for opcode, number, _ in genops(file):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT"):
+            if not isinstance(number, int) or not 0 <= number <= puts:
+                raise pickle.UnpicklingError("damaged: it numbers what it remembers out of turn")
+            puts += 1
+
+
+def word(value: Any) -> str:
+    """A name or number as text; what is in a list may be that list a billion times."""
+    if not isinstance(value, str | int | np.integer):
+        raise pickle.UnpicklingError(f"expected a name or a number, found {shown(value)}")
+    return one_line(str(value))
 
 
 def read_pickle(path: Path, name: str) -> list[SourceClip]:
@@ -73,7 +102,7 @@ def read_pickle(path: Path, name: str) -> list[SourceClip]:
         with path.open("rb") as file:
             said = Reader(file).load()
         sides = sides_of(said["split"])
-        rows = [(str(row["frame_dir"]), np.asarray(row["keypoint"]), row.get("label")) for row in said["annotations"]]
+        rows = [(word(row["frame_dir"]), keypoints_of(row), label_of(row)) for row in said["annotations"]]
     except (KeyError, TypeError, IndexError) as error:
         raise InputError(f"{path}: expected a pickle with split and annotations, as pyskl's; {error}") from None
     except Exception as error:  # a damaged pickle ends in whatever its opcodes happen to raise
@@ -89,7 +118,7 @@ def read_pickle(path: Path, name: str) -> list[SourceClip]:
             raise InputError(
                 f"{where}: {keypoints.shape[2]} joints are of no known set ({', '.join(LAYOUTS.values())})"
             )
-        about = Said(label="" if label is None else str(label), split=sides.get(clip, ""))
+        about = Said(label=label, split=sides.get(clip, ""))
         persons = [each for person in keypoints if (each := trimmed_of_zeros(person)) is not None]
         layout = LAYOUTS[keypoints.shape[2]]
         clips += persons_apart(
@@ -100,10 +129,23 @@ def read_pickle(path: Path, name: str) -> list[SourceClip]:
     return clips
 
 
+def keypoints_of(row: Any) -> NDArray[Any]:
+    """The array of an annotation."""
+    found = row["keypoint"]
+    if not isinstance(found, np.ndarray):
+        raise pickle.UnpicklingError(f"expected keypoints as an array, found {shown(found)}")
+    return found
+
+
+def label_of(row: Any) -> str:
+    """The label of an annotation; empty where there is none."""
+    return "" if row.get("label") is None else word(row["label"])
+
+
 def sides_of(splits: Any) -> dict[str, str]:
     """The side of every clip, where there is one split alone: sets with several leave it to the user."""
     ends = {str(key).rsplit("_", 1)[-1]: clips for key, clips in splits.items()}
     named = {SIDES[end]: clips for end, clips in ends.items() if end in SIDES}
     if len(splits) != 2 or set(named) != {"train", "test"}:
         return {}
-    return {str(clip): side for side, clips in named.items() for clip in clips}
+    return {word(clip): side for side, clips in named.items() for clip in clips}

@@ -302,3 +302,34 @@ def test_an_h5_that_reaches_out_or_promises_too_much(tmp_path, kind):
         InputError, match="far more than the file" if kind == "a promise" else "not an array of this file"
     ):
         read_file(path, "lent")
+
+
+LAUGHS = ["ha"] * 9
+for _ in range(9):
+    LAUGHS = [LAUGHS] * 9  # a kilobyte of pickle, 9¹⁰ words
+
+
+def annotated(frame_dir="x", label=0, keypoint=None, train=()):
+    keypoint = walk(17, 3)[None] if keypoint is None else keypoint
+    rows = [{"frame_dir": frame_dir, "label": label, "keypoint": keypoint}]
+    return pickle.dumps({"split": {"train": list(train), "val": []}, "annotations": rows})
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (annotated(train=LAUGHS), "expected a name or a number"),
+        (annotated(frame_dir=LAUGHS), "expected a name or a number"),
+        (annotated(label=LAUGHS), "expected a name or a number"),
+        (annotated(keypoint=LAUGHS), "expected keypoints as an array"),
+        (b"\x80\x04K\x00r\xff\xff\xff\x7f.", "numbers what it remembers out of turn"),  # a table of 2³¹ entries
+        (b"\x80\x05\x96" + (4 * 10**9).to_bytes(8, "little") + b"x.", "expected 4000000000 bytes"),
+    ],
+    ids=["split", "name", "label", "keypoints", "memo", "bytes"],
+)
+def test_pickles_that_grow_are_refused_at_once(tmp_path, data, reason):
+    (tmp_path / "a.pkl").write_bytes(data)
+    assert len(data) < 10_000
+    with pytest.raises(InputError, match=reason) as found:
+        read_file(tmp_path / "a.pkl", "a")
+    assert len(str(found.value)) < 600
