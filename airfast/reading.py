@@ -122,6 +122,19 @@ def check_array(file: BinaryIO, size: int) -> None:
         raise ValueError(f"its header promises {shape} {dtype}, {promised:,} bytes, and the file has {size:,}")
 
 
+def read_table(path: Path) -> Any:
+    """A Parquet file as a table; ValueError, before it is read, for one whose columns unpack to far more than it is."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+        values = sum(group.column(i).num_values for group in groups for i in range(group.num_columns))
+        size = path.stat().st_size
+        if 8 * values > max(UNPACKED, RATIO * size):
+            raise ValueError(f"a table of {size / 1e6:,.1f} MB that unpacks to {8 * values / 1e6:,.0f} MB")
+        return file.read()
+
+
 def free_space(folder: Path) -> int:
     """Bytes that can still be written to the disk of a folder, or of the nearest one above it that is there."""
     there = folder.absolute()

@@ -5,6 +5,8 @@ import json
 import zipfile
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from airfast.config import load_config
@@ -43,6 +45,15 @@ def test_a_bomb_is_not_unpacked(tmp_path):
             member.write(bytes(10**7))
     assert path.stat().st_size < 10**6
     with pytest.raises(InputError, match=r"an archive of 0\.3 MB that unpacks to 280 MB"):
+        load_features(path)
+
+
+def test_a_table_that_unpacks_to_too_much(tmp_path):
+    path = tmp_path / "bomb.parquet"
+    column = pa.array(np.zeros(2 * 10**7, np.float32))
+    pq.write_table(pa.table({"a": column, "b": column}), path)
+    assert path.stat().st_size < 10**6
+    with pytest.raises(InputError, match=r"a table of 0\.\d MB that unpacks to 320 MB"):
         load_features(path)
 
 

@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Field
 
 from airfast.atomic import replace_folder
 from airfast.errors import InputError, in_one_line
-from airfast.reading import free_space, open_arrays
+from airfast.reading import free_space, open_arrays, read_table
 from airfast.record import Schema, read_record, write_record
 from airfast.skeletons.layout import Layout, layout_from_record
 
@@ -185,7 +185,7 @@ class MotionSet:
         layout = layout_from_record(rest["layout"], rest["layout"]["name"], str(directory / _REST))
         try:
             with open_arrays(directory / _POSITIONS) as positions:
-                columns = pq.read_table(directory / _CLIPS).to_pydict()
+                columns = read_table(directory / _CLIPS).to_pydict()
             motion = cls(
                 positions=positions,
                 lengths=np.array(columns["frames"], dtype=np.int64),

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from airfast.errors import InputError, in_one_line
-from airfast.reading import open_arrays
+from airfast.reading import open_arrays, read_table
 
 
 def load_features(path: str | Path) -> torch.Tensor:
@@ -95,9 +95,7 @@ def _read_safetensors(path: Path) -> Any:
 
 
 def _read_parquet(path: Path) -> Any:
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(path)
+    table = read_table(path)
     if "features" in table.column_names:
         return np.stack(table["features"].to_numpy())
     return np.stack([column.to_numpy() for column in table.columns], axis=1)
