@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -17,10 +17,20 @@ Pooling = Literal["max", "mean"]
 Count = int | Literal["auto"]
 
 
-class Section(BaseModel):
-    """A part of the configuration: frozen, and unknown keys are errors."""
+LARGEST = 2**31
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+class Section(BaseModel):
+    """A part of the configuration: frozen; unknown keys, and numbers that nothing could be made of, are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        for name, value in self:
+            if isinstance(value, int) and value >= LARGEST:
+                raise ValueError(f"{name}: expected less than {LARGEST}, got {shown(value)}")
+        return self
 
 
 class Inputs(Section):

@@ -102,6 +102,13 @@ def test_overrides_of_any_value_end_in_a_short_line(key):
         assert "\n" not in str(found.value)
 
 
+@pytest.mark.parametrize("value", ["9" * 400, ".inf", ".nan", "1e400"])
+@pytest.mark.parametrize("key", ["seed", "train.epochs", "train.lr", "inputs.frames", "air.mgaa.weight", "air.warmup"])
+def test_numbers_that_nothing_could_be_made_of(key, value):
+    with pytest.raises(InputError, match=f"config: {key}"):
+        load_config("demo", overrides=(f"{key}={value}",))
+
+
 def test_a_yaml_that_multiplies_is_refused_at_once(tmp_path):
     path = tmp_path / "bomb.yaml"
     path.write_text(BOMB + "modalities: *i\n")

@@ -18,6 +18,7 @@ from airfast.runs.older import as_recorded
 from airfast.runs.schemas import EnvironmentSchema, EpochSchema, EvaluationSchema, SplitSchema
 
 METRICS, SPLIT, ENVIRONMENT, MODEL = "metrics.jsonl", "split.json", "environment.json", "model.safetensors"
+TABLES = "labels"
 
 
 class Resumable(Protocol):
@@ -47,6 +48,7 @@ def open_run(out: Path, config: Config, resume: str, state: Resumable, split: di
     done = state.load(Path(resume)) if told else load_last(out, state)
     write_split(out, split, goes_on=done > 0)
     keep_metrics(out / METRICS, done, told=resume != "auto")
+    keep_tables(out / TABLES, done)
     write_text(out / "config.yaml", config.to_yaml())
     return done
 
@@ -196,9 +198,17 @@ def read_environment(run: Path) -> dict[str, str]:
     return about
 
 
+def keep_tables(folder: Path, epochs: int) -> None:
+    """Remove the tables of epochs that a state has not behind it: those are about to be made again, or never."""
+    for path in folder.glob("epoch_*.parquet"):
+        number = path.stem.removeprefix("epoch_")
+        if number.isdecimal() and int(number) > epochs:
+            path.unlink()
+
+
 def save_table(out: Path, table: Any, epoch: int) -> None:
     """What a method found of every clip before an epoch, as Parquet; of AIR, its labels."""
-    folder = out / "labels"
+    folder = out / TABLES
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:

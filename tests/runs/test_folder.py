@@ -158,6 +158,17 @@ def test_a_log_that_ends_before_its_encoder_is_said(run, lost):
         assert len(read_metrics(run)) == 6 - lost
 
 
+def test_tables_of_epochs_that_are_run_again_are_tidied(run, made, tiny):
+    names = [path.name for path in sorted((run / "labels").iterdir())]
+    (run / "labels" / "epoch_0099.parquet").write_bytes(b"of nothing")
+    (run / "labels" / ".epoch_0004.parquet.0123456789abcdef.part").write_bytes(b"left by a kill")
+    (run / STATE).unlink()
+    pretrain(made / "set", tiny(), run, "cpu")
+    assert [path.name for path in sorted((run / "labels").iterdir())] == names
+    for name in names:
+        assert (run / "labels" / name).read_bytes() == (made / "run" / "labels" / name).read_bytes()
+
+
 def test_settings_that_were_changed_after_the_training(run):
     path = run / "config.yaml"
     path.write_text(path.read_text().replace("seed: 0", "seed: 1"))

@@ -12,7 +12,6 @@ Coordinates that are null, NaN or left out are of joints that were lost in that 
 """
 
 import csv
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from airfast.errors import InputError
+from airfast.errors import InputError, shown
 from airfast.reading import parse_json
 
 LANDMARKS = ("pose_world_landmarks", "poseWorldLandmarks", "world_landmarks", "worldLandmarks")
@@ -140,6 +139,10 @@ def csv_frame(fields: Sequence[str], columns: Columns | None) -> Frame:
     return Frame(np.array(points, dtype=np.float64), columns.names, person, time)
 
 
+HUGE = 1e300
+"""What is farther or later is nowhere; JSON has integers that are no float at all."""
+
+
 def json_frames(line: str) -> Iterator[Frame]:
     """A line of JSON as frames."""
     try:
@@ -189,7 +192,7 @@ def point(value: Any) -> list[float]:
     if isinstance(value, Mapping):
         value = [value.get(axis, "") for axis in "xyz"]
     if not isinstance(value, list) or len(value) != 3:
-        raise InputError(f"expected x, y and z of a joint, found {json.dumps(value)[:40]}")
+        raise InputError(f"expected x, y and z of a joint, found {shown(value)}")
     return [finite(each) for each in value]
 
 
@@ -198,8 +201,8 @@ def finite(value: Any) -> float:
     if value is None:
         return math.nan
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise InputError(f"expected a coordinate, found {json.dumps(value)[:40]}")
-    return float(value) if math.isfinite(value) else math.nan
+        raise InputError(f"expected a coordinate, found {shown(value)}")
+    return float(value) if abs(value) < HUGE else math.nan
 
 
 def lost_or_number(field: str) -> float:
@@ -220,6 +223,6 @@ def number(field: str) -> float | None:
 
 def moment(value: Any, scale: float) -> float:
     """A time in seconds."""
-    if not isinstance(value, int | float) or not math.isfinite(value):
-        raise InputError(f"expected a time, found {value!r}")
+    if not isinstance(value, int | float) or not abs(value) < HUGE:
+        raise InputError(f"expected a time, found {shown(value)}")
     return float(value) * scale

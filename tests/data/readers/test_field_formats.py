@@ -333,3 +333,15 @@ def test_pickles_that_grow_are_refused_at_once(tmp_path, data, reason):
     with pytest.raises(InputError, match=reason) as found:
         read_file(tmp_path / "a.pkl", "a")
     assert len(str(found.value)) < 600
+
+
+@pytest.mark.parametrize("value", ["9" * 400, "-" + "9" * 400, "NaN", "Infinity", "null"])
+def test_a_coordinate_that_is_none_is_a_lost_joint(tmp_path, value):
+    path = formats.write_lines(tmp_path, walk(3, 3))
+    lines = path.read_text().splitlines()
+    said = json.loads(lines[1])
+    text = json.dumps(said).replace(json.dumps(said["joints"][0]), f"[0.5, {value}, 1.0]", 1)
+    path.write_text("\n".join([lines[0], text, *lines[2:]]))
+    (clip,) = read_file(path, "a")
+    assert np.isnan(clip.positions[1, 0, 1])
+    assert clip.positions[1, 0, 0] == 0.5
