@@ -18,6 +18,7 @@ Count = int | Literal["auto"]
 
 
 LARGEST = 2**31
+QUOTED = 100  # characters of an override that an error quotes
 
 
 class Section(BaseModel):
@@ -387,6 +388,7 @@ def merge(base: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:
 def parse_override(text: str) -> dict[str, Any]:
     """``train.lr=10`` to ``{"train": {"lr": 10}}``; the value is YAML."""
     key, separator, value = text.partition("=")
+    text = text if len(text) <= QUOTED else f"{text[:QUOTED]}…"
     if not separator or not key:
         raise InputError(f"-o {text}: expected key=value")
     try:

@@ -111,7 +111,7 @@ def targets(place: Path) -> list[Target]:
     fit_head(run, device="cpu")
 
     def set_of() -> str:
-        return MotionSet.load(folder).digest()
+        return json.dumps(MotionSet.load(folder).digest())
 
     def weights(tensors: dict[str, Any]) -> str:
         return seal(tensors, "")

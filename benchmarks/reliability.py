@@ -298,7 +298,7 @@ def writers(place: Path) -> Iterator[Writer]:
 
     yield Writer(METRICS, lambda: append_metrics(run, {"epoch": 1, "lr": 0.1}), whole_lines)
     folder = place / "set"
-    yield Writer("prepared set", lambda: walkers.save(folder), lambda: MotionSet.load(folder).digest())
+    yield Writer("prepared set", lambda: walkers.save(folder), lambda: json.dumps(MotionSet.load(folder).digest()))
 
 
 def first_of(known: tuple[dict[str, Any], dict[str, Any]]) -> tuple[dict[str, Any], str]:

@@ -8,7 +8,7 @@ from warnings import warn
 from airfast.atomic import replacing, write_text
 from airfast.config import Config, read_yaml
 from airfast.data.motion import MotionSet
-from airfast.data.source import Source, describe_source, open_motion
+from airfast.data.source import EMBEDDED, Source, describe_source, open_motion
 from airfast.data.splits import Indices
 from airfast.errors import InputError, Note
 from airfast.reading import free_space, parse_json, read_text
@@ -150,7 +150,9 @@ def describe_split(data: Source, whole: MotionSet, motion: MotionSet, train: Ind
     """
     sides = {side: [motion.names[i] for i in index] for side, index in (("train", train), ("test", test))}
     source, lacking = describe_source(data), motion.info.get("lacking", [])
-    return {"data": source, "digest": whole.digest(), "lacking": lacking, **sides}
+    # The embedded walkers are computed, and their last bits are the processor's: a run of them may move to another.
+    digest = {} if source == EMBEDDED else whole.digest()
+    return {"data": source, "digest": digest, "lacking": lacking, **sides}
 
 
 def write_split(out: Path, split: dict[str, Any], goes_on: bool) -> None:
@@ -166,11 +168,16 @@ def write_split(out: Path, split: dict[str, Any], goes_on: bool) -> None:
         except InputError as error:
             warn(Note(f"{error}; made again"), stacklevel=3)
             known = {}
-        if known.get("digest", split["digest"]) != split["digest"]:
-            raise InputError(f"{out}: a run on other clips: those of {known['data']} have changed; use another --out")
+        if changed := changes(known.get("digest", {}), split["digest"]):
+            raise InputError(f"{out}: a run on other clips: {changed} of the set have changed; use another --out")
         if any(known.get(side, split[side]) != split[side] for side in ("train", "test")):
             raise InputError(f"{out}: a run on other clips than this set's split; use another --out")
     write_record(path, split)
+
+
+def changes(before: dict[str, str], now: dict[str, str]) -> str:
+    """The parts of a set whose digests are others than they were, joined; empty where there are none."""
+    return ", ".join(part for part, digest in before.items() if now.get(part) != digest)
 
 
 def write_environment(out: Path, about: dict[str, str]) -> None:
@@ -234,8 +241,8 @@ def open_set(run: Path, known: dict[str, Any], data: Source, purpose: str) -> Mo
     if source is None:
         raise InputError(f"{run}: trained on a set in memory; say with data (--data) what to {purpose}")
     motion = open_motion(source)
-    if data is None and known.get("digest", "") not in ("", motion.digest()):
-        what = f"not the clips that {run} was trained on any more"
+    if data is None and (changed := changes(known.get("digest", {}), motion.digest())):
+        what = f"not what {run} was trained on any more, {changed} have changed"
         raise InputError(f"{source}: {what}; --data {source} takes it all the same")
     return motion
 

@@ -12,7 +12,7 @@ class SplitSchema(Schema):
     """``split.json``."""
 
     data: str | None
-    digest: str = ""
+    digest: dict[str, str] = Field(default_factory=dict)
     lacking: list[str] = Field(default_factory=list)
     train: list[str]
     test: list[str]

@@ -76,6 +76,16 @@ def test_a_state_of_another_configuration_is_not_passed_over(run, made, tiny):
         pretrain(made / "set", tiny("train.lr=0.5"), run, "cpu")
 
 
+PARTS = {
+    "a coordinate": "positions",
+    "a label": "labels",
+    "a rate": "frame rates",
+    "a subject": "subjects",
+    "a group": "groups",
+    "an alias": "layout",
+}
+
+
 def changed(walkers, what):
     """The walkers with one thing changed that no name tells of."""
     if what == "a coordinate":
@@ -90,8 +100,10 @@ def changed(walkers, what):
         return dataclasses.replace(walkers, fps=walkers.fps * np.float32(2))
     if what == "a subject":
         return dataclasses.replace(walkers, subjects=("x", *walkers.subjects[1:]))
-    layout = dataclasses.replace(walkers.layout, mirror=tuple(range(len(walkers.layout.joints))))
-    return dataclasses.replace(walkers, layout=layout)
+    if what == "a group":
+        return dataclasses.replace(walkers, groups=("x", *walkers.groups[1:]))
+    aliases = {**walkers.layout.aliases, "another": walkers.layout.joints[0]}
+    return dataclasses.replace(walkers, layout=dataclasses.replace(walkers.layout, aliases=aliases))
 
 
 def test_another_set_under_the_same_path_is_refused(run, made, walkers, tiny, tmp_path):
@@ -101,11 +113,13 @@ def test_another_set_under_the_same_path_is_refused(run, made, walkers, tiny, tm
     (run / "split.json").write_text(sealed(known | {"data": str(other)}))
     pretrain(other, tiny(), run, "cpu")  # it has moved, and is the same
     evaluate(run, "knn", device="cpu")
-    for what in ("a coordinate", "a label", "a rate", "a subject"):
+    for what, part in PARTS.items():
         changed(walkers, what).save(other)
-        with pytest.raises(InputError, match=r"a run on other clips: those of .* have changed; use another --out"):
+        with pytest.raises(
+            InputError, match=f"a run on other clips: {part} of the set have changed; use another --out"
+        ):
             pretrain(other, tiny(), run, "cpu")
-        with pytest.raises(InputError, match=r"not the clips that .* was trained on any more; --data .* takes it"):
+        with pytest.raises(InputError, match=f"was trained on any more, {part} have changed; --data .* takes it"):
             evaluate(run, "knn", device="cpu")
         assert len(open_task(run, load_encoder(run), other).motion) == len(walkers)
 
@@ -114,9 +128,11 @@ def test_a_digest_is_of_what_is_read_and_not_of_where_it_lies(walkers, tmp_path)
     walkers.save(tmp_path / "set")
     from airfast.data.motion import MotionSet
 
-    digests = {each: changed(walkers, each).digest() for each in ("a coordinate", "a label", "a rate", "a subject")}
-    assert MotionSet.load(tmp_path / "set").digest() == walkers.digest()
-    assert len({walkers.digest(), *digests.values()}) == 5
+    whole = walkers.digest()
+    assert MotionSet.load(tmp_path / "set").digest() == whole
+    for what, part in PARTS.items():
+        other = changed(walkers, what).digest()
+        assert {each for each in whole if other[each] != whole[each]} == {part}
     assert dataclasses.replace(walkers, info={"name": "another"}).digest() == walkers.digest()
 
 
