@@ -90,6 +90,7 @@ def pretrain(
         held: Held | None = None  # the state after the last whole epoch, where it is not on disk
         for epoch in range(done, config.train.epochs):
             set_learning_rate(state.optimiser, method.rate(epoch))
+            decided = None
             try:
                 decided = method.begin_epoch(epoch, clips, state.optimiser)
                 clock = Stopwatch(place)
@@ -97,7 +98,7 @@ def pretrain(
             except (Stopped, NonFinite, *OUT_OF_MEMORY) as error:
                 if held:
                     held.save(out)
-                raise interrupted(error, out, state, epoch, motion_train.names) from None
+                raise interrupted(error, out, state, epoch, motion_train.names, decided is None) from None
             clock.lap("training")
             metrics |= {"seconds": {**decided.seconds, **clock.laps}, **decided.facts}
             last = epoch + 1 == config.train.epochs
@@ -133,8 +134,19 @@ class Interrupted(Protocol):
         """Write the state, whatever it is, to a file of its own."""
 
 
-def interrupted(error: Exception, out: Path, state: Interrupted, epoch: int, names: Sequence[str]) -> Exception:
-    """What to raise in place of an error that ends an epoch (from 0), after its state was saved to be looked at."""
+def interrupted(
+    error: Exception, out: Path, state: Interrupted, epoch: int, names: Sequence[str], deciding: bool = False
+) -> Exception:
+    """What to raise in place of an error that ends an epoch, after its state was saved to be looked at.
+
+    Args:
+        error: what came.
+        out: the run folder.
+        state: of the run.
+        epoch: counted from 0.
+        names: of the training clips.
+        deciding: whether it came before the first batch, while the method looked at all clips.
+    """
     if isinstance(error, Stopped):
         return Stopped(error.number, epoch)
     if isinstance(error, NonFinite):
@@ -147,6 +159,9 @@ def interrupted(error: Exception, out: Path, state: Interrupted, epoch: int, nam
         )
     if not is_out_of_memory(error):
         return error
+    if deciding:
+        what = f"out of memory before its first batch, while all {len(names)} clips are looked at"
+        return InputError(f"epoch {epoch + 1}: {what}; a smaller model.hidden or inputs.frames takes less")
     size = state.config.train.batch_size
     return InputError(
         f"epoch {epoch + 1}: out of memory with train.batch_size={size}; try -o train.batch_size={max(1, size // 2)}"

@@ -127,6 +127,17 @@ def test_out_of_memory_names_a_batch_size(walkers, tiny, tmp_path, monkeypatch, 
     assert len(read_metrics(pretrain(walkers, config, tmp_path, "cpu"))) == 3
 
 
+def test_out_of_memory_in_the_label_stage_blames_no_batch(walkers, tiny, tmp_path, monkeypatch):
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(air, "discrete_labels", full)
+    with pytest.raises(InputError, match="epoch 3: out of memory before its first batch, while all 48 clips") as found:
+        pretrain(walkers, tiny(), tmp_path, "cpu")
+    assert "batch_size" not in str(found.value)
+    assert read(tmp_path / STATE)[1]["epoch"] == 2
+
+
 def test_another_error_is_raised_as_it_is(walkers, tiny, tmp_path, monkeypatch):
     def broken(*_):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
