@@ -117,7 +117,7 @@ def describe(
 
 @data_app.command()
 def layout(
-    file: Annotated[Path, typer.Argument(help="A BVH file.")],
+    file: Annotated[Path, typer.Argument(help="A motion file whose joints have names: BVH, C3D, CSV, JSON lines.")],
     out: Annotated[Path | None, typer.Option(help="Write the draft to this .json file, for --layout.")] = None,
 ) -> None:
     """Show the joints of a file, what they are taken for, and draft a layout from them."""

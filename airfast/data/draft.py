@@ -8,9 +8,10 @@ import numpy as np
 
 from airfast.atomic import check_ending, write_text
 from airfast.data.gate import body_size
-from airfast.data.readers.bvh import read_bvh
+from airfast.data.readers.choose import ENDINGS, read_file
 from airfast.errors import InputError
 from airfast.skeletons.draft import Draft, draft
+from airfast.skeletons.draft_names import draft_names
 from airfast.skeletons.layout import layout_from_record
 
 
@@ -24,19 +25,27 @@ class FileDraft:
 
 
 def draft_layout(path: Path) -> FileDraft:
-    """Draft a layout from a BVH file: joints by their names and places, unit by the size of the body.
+    """Draft a layout from a file whose joints have names: by names, the tree where there is one, and the body's size.
 
     Raises:
-        InputError: no BVH file, or one that cannot be read.
+        InputError: a file that cannot be read, or one without names.
     """
-    if path.suffix.lower() != ".bvh":
-        raise InputError(f"{path}: expected a .bvh file, whose joints have names; arrays need a layout that is written")
-    bvh = read_bvh(path)
+    if path.suffix.lower() not in ENDINGS:
+        raise InputError(f"{path}: expected a motion file, one that ends in {', '.join(ENDINGS)}")
+    clip = read_file(path, path.name)[0]
+    if clip.joints is None:
+        raise InputError(
+            f"{path}: its joints have no names; a layout for it is written by hand, in the order of its joints"
+        )
+    seen = clip.positions[np.isfinite(clip.positions).all(axis=(1, 2))].astype(np.float32)
+    if clip.parents is None:
+        named = draft_names(clip.joints).matched
+        body = [name in named for name in clip.joints]  # not what lies beside it
+        return FileDraft(clip.joints, (0,) * len(body), draft_names(clip.joints, body_size(seen[:, body])))
     depths: list[int] = []
-    for parent in bvh.parents:
+    for parent in clip.parents:
         depths.append(0 if parent < 0 else depths[parent] + 1)
-    size = body_size(bvh.positions.astype(np.float32))
-    return FileDraft(bvh.names, tuple(depths), draft(bvh.names, bvh.parents, size))
+    return FileDraft(clip.joints, tuple(depths), draft(clip.joints, clip.parents, body_size(seen)))
 
 
 def write_draft(found: FileDraft, out: Path) -> None:

@@ -49,7 +49,6 @@ def test_from_unknown_names_to_a_set(run, tmp_path):  # noqa: F811
 
 
 def test_what_is_no_layout_to_draft(run, tmp_path):  # noqa: F811
-    fails(run("data", "layout", tmp_path / "a.npy"), "expected a .bvh file, whose joints have names")
     fails(run("data", "layout", tmp_path / "a.bvh"), "a.bvh")
     (tmp_path / "b.bvh").write_text(bvh(["Base", "Tip"], [-1, 0]))
     fails(run("data", "layout", tmp_path / "b.bvh", "--out", tmp_path / "b.txt"), "expected a name that ends in .json")
