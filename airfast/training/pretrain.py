@@ -50,7 +50,8 @@ def pretrain(
     """Pre-train an encoder on the clips of a set and leave a run folder behind.
 
     The folder holds ``config.yaml``, ``split.json``, ``metrics.jsonl`` (a line an epoch), of AIR ``labels/`` (a Parquet
-    file an epoch), ``encoder.safetensors`` and ``state.safetensors``.
+    file of every ``air.keep_every``-th epoch and the last), ``encoder.safetensors``, ``state.safetensors`` and the one
+    before it.
 
     Args:
         data: a prepared folder, a set in memory, or None for the embedded synthetic walkers. Class labels are never
