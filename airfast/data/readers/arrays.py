@@ -53,7 +53,8 @@ def read_arrays(path: Path, name: str) -> list[SourceClip]:
     if not clips:
         raise InputError(f"{path}: expected at least one clip, found none")
     alone = lengths is None and positions.ndim == 3
-    names = [str(n) for n in notes.get("names", [name] if alone else [f"{name}#{i}" for i in range(len(clips))])]
+    usual = [name] if alone else [f"{name}#{i}" for i in range(len(clips))]
+    names = words(notes["names"], "names", path) if "names" in notes else usual
     if len(names) != len(clips):
         raise InputError(f"{path}: expected {len(clips)} names (one a clip), found {len(names)}")
     joints = _joints(notes, positions.shape[-2], path)
@@ -100,10 +101,20 @@ def _cut(positions: NDArray[Any], lengths: NDArray[Any], path: Path) -> list[NDA
     return np.split(positions, np.cumsum(whole)[:-1]) if whole else []
 
 
+def words(values: Any, what: str, path: Path) -> list[str]:
+    """Names as texts; InputError where they are no list of names or numbers."""
+    if not isinstance(values, list):
+        raise InputError(f"{path}: {what}: expected a list, found {shown(values)}")
+    for each in values:
+        if not isinstance(each, str | int) or isinstance(each, bool):
+            raise InputError(f"{path}: {what}: expected names, found {shown(each)}")
+    return [str(each) for each in values]
+
+
 def _joints(notes: dict[str, Any], nodes: int, path: Path) -> tuple[str, ...] | None:
     if "joints" not in notes:
         return None
-    joints = tuple(str(joint) for joint in notes["joints"])
+    joints = tuple(words(notes["joints"], "joints", path))
     if len(joints) != nodes:
         raise InputError(f"{path}: expected {nodes} joint names, found {len(joints)}")
     return joints
