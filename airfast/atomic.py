@@ -84,6 +84,22 @@ def sync(path: Path) -> None:
         os.close(file)
 
 
+def free_space(folder: Path) -> int:
+    """Bytes that can still be written to the disk of a folder, or of the nearest one above it that is there."""
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    about = os.statvfs(there)
+    return about.f_bavail * about.f_frsize
+
+
+def check_space(out: Path, needed: int, what: str) -> None:
+    """Raise InputError, before any work, where a disk cannot take the bytes that will be written to it."""
+    if (free := free_space(out)) < needed:
+        has = f"{free / 1e6:,.0f} MB are free"
+        raise InputError(f"{out}: {what} will take about {needed / 1e6:,.0f} MB, and {has}; use another --out")
+
+
 def check_ending(out: Path, endings: Sequence[str]) -> None:
     """Raise InputError, before any work, unless a name ends in one of these."""
     if out.suffix not in endings:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -133,12 +132,3 @@ def read_table(path: Path) -> Any:
         if 8 * values > max(UNPACKED, RATIO * size):
             raise ValueError(f"a table of {size / 1e6:,.1f} MB that unpacks to {8 * values / 1e6:,.0f} MB")
         return file.read()
-
-
-def free_space(folder: Path) -> int:
-    """Bytes that can still be written to the disk of a folder, or of the nearest one above it that is there."""
-    there = folder.absolute()
-    while not there.exists():
-        there = there.parent
-    about = os.statvfs(there)
-    return about.f_bavail * about.f_frsize

@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import pytest
+import torch
 
 from airfast.config import load_config
 from airfast.data.synthetic import synthetic_walkers
@@ -35,6 +36,14 @@ TINY = (
 @pytest.fixture(scope="session")
 def walkers():
     return synthetic_walkers(clips=60, seed=0)
+
+
+@pytest.fixture
+def threads():
+    """A function that sets how many threads torch has, until the test is over."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
-from airfast.atomic import replace_folder
+from airfast.atomic import check_space, replace_folder
 from airfast.errors import InputError, in_one_line
-from airfast.reading import free_space, open_arrays, read_table
+from airfast.reading import open_arrays, read_table
 from airfast.record import Schema, read_record, write_record
 from airfast.skeletons.layout import Layout, layout_from_record
 
@@ -134,9 +134,7 @@ class MotionSet:
         """
         directory = Path(directory)
         check_target(directory)
-        needed = self.positions.nbytes + 200 * len(self)
-        if (free := free_space(directory.parent)) < needed:
-            raise InputError(f"{directory}: the set takes {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free")
+        check_space(directory, self.positions.nbytes + 200 * len(self), "the set")
         try:
             with _staging(directory) as staging:
                 np.save(staging / _POSITIONS, self.positions)

@@ -41,7 +41,7 @@ ABSENT = -30.0  # logit of a class that a side has no clip of
 
 
 class ReportSchema(Schema):
-    """A head's ``report.json``."""
+    """A head's ``head.json``."""
 
     model: str
     classes: list[str]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from airfast.atomic import alone_in
+from airfast.atomic import alone_in, check_space
 from airfast.config import Config, nearest
 from airfast.data.dataset import DeviceClips
 from airfast.data.motion import MotionSet
@@ -24,7 +24,6 @@ from airfast.runs.checkpoint import Held
 from airfast.runs.folder import (
     METRICS,
     append_metrics,
-    check_space,
     describe_split,
     open_run,
     read_metrics,
@@ -80,7 +79,7 @@ def train_supervised(
     labels = task.labels(task.train).to(place)
     state = begin(config, task.motion.layout, task.classes, clips)
     with alone_in(out), listening() as check:
-        check_space(out, 9 * sum(each.nbytes for each in state.model.state_dict().values()))
+        check_space(out, 9 * sum(each.nbytes for each in state.model.state_dict().values()), "the run")
         done = open_run(out, config, resume, state, describe_split(data, whole, task.motion, task.train, task.test))
         write_environment(out, describe_machine(place))
         held: Held | None = None

@@ -163,10 +163,6 @@ class TrainingState:
         """Of the run."""
         return self.method.config
 
-    def save_as(self, path: Path, epoch: int) -> None:
-        """Write the state, whatever it is, to a file of its own."""
-        write(path, *tensors_of(self.method, self.method.config, self.optimiser, self.generator, epoch))
-
     def held(self, epoch: int) -> "Held":
         """The state after ``epoch`` epochs, copied to the host."""
         return held_state(self.method, self.method.config, self.optimiser, self.generator, epoch)
@@ -212,6 +208,10 @@ class Held:
     def save(self, run: Path) -> None:
         """Write it."""
         write(run / STATE, self.tensors, self.about, run / BEFORE)
+
+    def save_as(self, path: Path) -> None:
+        """Write it to a file of its own, to be looked at."""
+        write(path, self.tensors, self.about)
 
 
 def tensors_of(

@@ -11,7 +11,7 @@ from airfast.data.motion import MotionSet
 from airfast.data.source import EMBEDDED, Source, describe_source, open_motion
 from airfast.data.splits import Indices
 from airfast.errors import InputError, Note
-from airfast.reading import free_space, parse_json, read_text
+from airfast.reading import parse_json, read_text
 from airfast.record import opened, read_record, sealed, write_record
 from airfast.runs.checkpoint import BEFORE, ENCODER, STATE, Damaged, about_of, difference
 from airfast.runs.older import as_recorded
@@ -67,13 +67,6 @@ def load_last(out: Path, state: Resumable) -> int:
                 raise
             warn(Note(f"{error}; going on from the state before it"), stacklevel=3)
     return 0
-
-
-def check_space(out: Path, needed: int) -> None:
-    """Raise InputError, before anything is trained, where the disk cannot take what a run will leave (bytes)."""
-    if (free := free_space(out)) < needed:
-        has = f"{free / 1e6:,.0f} MB are free"
-        raise InputError(f"{out}: the run will take about {needed / 1e6:,.0f} MB, and {has}; use another --out")
 
 
 def keep_metrics(path: Path, epochs: int, told: bool) -> None:

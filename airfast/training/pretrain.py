@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from airfast.atomic import alone_in
+from airfast.atomic import alone_in, check_space
 from airfast.config import Config
 from airfast.data.dataset import DeviceClips
 from airfast.data.motion import MotionSet
@@ -22,7 +22,6 @@ from airfast.methods.method import Epoch, Method
 from airfast.runs.checkpoint import Held, TrainingState, save_encoder
 from airfast.runs.folder import (
     append_metrics,
-    check_space,
     describe_split,
     open_run,
     save_table,
@@ -84,7 +83,7 @@ def pretrain(
     state = begin(config, motion_train, clips)
     method = state.method
     with alone_in(out), listening() as check:
-        check_space(out, space(state, len(train), config))
+        check_space(out, space(state, len(train), config), "the run")
         done = open_run(out, config, resume, state, split_record)
         write_environment(out, describe_machine(place))
         step = TrainingStep(state, clips)
@@ -131,8 +130,8 @@ class Interrupted(Protocol):
     def config(self) -> Config:
         """Of the run."""
 
-    def save_as(self, path: Path, epoch: int) -> None:
-        """Write the state, whatever it is, to a file of its own."""
+    def held(self, epoch: int) -> Held:
+        """The state after ``epoch`` epochs, copied to the host."""
 
 
 def interrupted(
@@ -151,7 +150,7 @@ def interrupted(
     if isinstance(error, Stopped):
         return Stopped(error.number, epoch)
     if isinstance(error, NonFinite):
-        state.save_as(out / NOT_FINITE, epoch)
+        state.held(epoch).save_as(out / NOT_FINITE)
         some = ", ".join(names[each] for each in error.clips[:4])
         more = f" and {len(error.clips) - 4} more" if len(error.clips) > 4 else ""
         return NonFiniteLoss(

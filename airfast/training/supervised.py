@@ -24,7 +24,6 @@ from airfast.runs.checkpoint import (
     load_rest,
     read,
     read_state,
-    tensors_of,
     write,
     write_state,
 )
@@ -52,10 +51,6 @@ class SupervisedState:
     def config(self) -> Config:
         """Of the run."""
         return self.model.config
-
-    def save_as(self, path: Path, epoch: int) -> None:
-        """Write the state, whatever it is, to a file of its own."""
-        write(path, *tensors_of(self.model, self.model.config, self.optimiser, self.generator, epoch))
 
     def held(self, epoch: int) -> Held:
         """The state after ``epoch`` epochs, copied to the host."""

@@ -3,24 +3,15 @@
 import os
 
 import pytest
-import torch
 
 from airfast import atomic
 from airfast.errors import InputError
 from benchmarks.reliability import FAULTS, Writer, injected, writers
 
 
-@pytest.fixture
-def one_thread():
-    """What a fork needs: a child would wait for the others."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_nothing_is_lost_at_any_step(tmp_path, one_thread):
+def test_nothing_is_lost_at_any_step(tmp_path, threads):
+    threads(1)  # a child that was forked would wait for the others
     for writer in writers(tmp_path):
         found = injected(writer)
         assert found.keys() == FAULTS.keys()

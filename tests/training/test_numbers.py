@@ -6,10 +6,10 @@ import warnings
 import pytest
 import torch
 
+from airfast import atomic
 from airfast.errors import InputError, NonFiniteLoss, Note
 from airfast.evaluate.supervised import train_supervised
 from airfast.methods.air import air
-from airfast.runs import folder
 from airfast.runs.checkpoint import STATE, read
 from airfast.runs.folder import read_metrics, read_split
 from airfast.training import supervised
@@ -148,7 +148,7 @@ def test_another_error_is_raised_as_it_is(walkers, tiny, tmp_path, monkeypatch):
 
 
 def test_a_disk_that_is_too_small_is_said_before_the_first_epoch(walkers, tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(folder, "free_space", lambda _: 1_000_000)
+    monkeypatch.setattr(atomic, "free_space", lambda _: 1_000_000)
     with pytest.raises(InputError, match=r"the run will take about [1-9][0-9]* MB, and 1 MB are free"):
         pretrain(walkers, tiny(), tmp_path, "cpu", report=pytest.fail)
 

@@ -13,18 +13,11 @@ from airfast.labels import generate_labels
 LIMIT = 60  # seconds; it takes one
 
 
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("knn", ["exact", "ivf"])
-def test_a_forked_child_labels_as_its_parent(two_threads, knn):
+def test_a_forked_child_labels_as_its_parent(threads, knn):
+    threads(2)
     rows = np.random.default_rng(0).normal(size=(2500, 32)).astype(np.float32)
     ours = generate_labels(rows, knn=knn, eps=0.9)
     child = os.fork()
