@@ -12,7 +12,7 @@ from airfast.reading import SETTINGS, read_text
 from airfast.skeletons.modalities import Modality
 
 Preset = Literal["demo", "small", "paper", "paper-parity"]
-Method = Literal["air", "cage", "st-gcn", "agcn"]
+Method = Literal["air", "cage", "crossclr", "cmd", "isc", "scd-net", "ssal", "mgrl", "st-gcn", "agcn"]
 Pooling = Literal["max", "mean"]
 Count = int | Literal["auto"]
 
@@ -192,7 +192,7 @@ class AirSettings(Section):
 class Contrast(Section):
     """What the methods with a momentum network and a queue share."""
 
-    queue: Count = Field("auto", description="K, keys kept; auto: about half of the set, at most 2,048")
+    queue: Count = Field("auto", description="K, keys kept; auto: about half of the set, at most as published")
     momentum: float | Literal["auto"] = Field("auto", description="m; auto: 0.999, less where an epoch has few steps")
     temperature: float = Field(0.07, gt=0, description="τ")
     dim: int = Field(128, ge=2, description="entries of a key")
@@ -228,7 +228,94 @@ class CageSettings(Section):
         return value
 
 
-SECTIONS: dict[Method, tuple[str, ...]] = {"air": ("air",), "cage": ("contrast", "cage"), "st-gcn": (), "agcn": ()}
+class CrosSCLRSettings(Section):
+    """What CrosSCLR alone reads (Li et al., CVPR 2021)."""
+
+    cross_from: float = Field(0.5, ge=0, le=1, description="share of the epochs after which modalities mine positives")
+    topk: int = Field(1, ge=0, description="positives that a modality mines for another")
+    context: bool = Field(True, description="similarities in both modalities, multiplied, are logits too")
+
+
+class BiGRUSettings(Section):
+    """The recurrent network of CMD and ISC."""
+
+    hidden: int = Field(128, ge=2, description="entries of a state; the papers' is 1024")
+    reverse: bool = Field(False, description="the second half runs backward, and so has seen the last frame alone")
+
+
+class CMDSettings(Section):
+    """What CMD alone reads (Mao et al., ECCV 2022)."""
+
+    weight: float = Field(1, ge=0, description="of what modalities teach one another")
+
+
+class ISCSettings(Section):
+    """What ISC alone reads (Thoker et al., MM 2021)."""
+
+    pair: Literal["seq+graph", "graph+image", "seq+image", "seq", "graph", "image"] = Field(
+        "seq+graph", description="representations that are contrasted; one: with itself"
+    )
+    deploy: Literal["first", "second", "both"] = Field("first", description="of the pair, whose features are used")
+    input_norm: bool = Field(True, description="a BatchNorm before the recurrent network; the public code has none")
+
+    @property
+    def representations(self) -> tuple[str, ...]:
+        """Those of the pair."""
+        return tuple(self.pair.split("+"))
+
+    @property
+    def deployed(self) -> tuple[str, ...]:
+        """Those that are kept."""
+        return {"first": self.representations[:1], "second": self.representations[1:]}.get(
+            self.deploy, self.representations
+        )
+
+    @model_validator(mode="after")
+    def _agree(self) -> "ISCSettings":
+        if len(self.representations) == 1 and self.deploy != "first":
+            raise ValueError(f"deploy: {self.deploy} of one representation; pair={self.pair} has first alone")
+        return self
+
+
+class SCDSettings(Section):
+    """What SCD-Net alone reads (Wu et al., AAAI 2024)."""
+
+    masks: Literal["both", "graph", "segment", "none"] = Field("both", description="joints, frames: what views lose")
+    heads: int = Field(4, ge=1, description="of attention; the paper's is 8")
+
+
+class SSALSettings(Section):
+    """What SSAL alone reads (Song et al., 2024)."""
+
+    strong: Literal["both", "jitter", "mask"] = Field("both", description="what the strong view suffers")
+    image: bool = Field(True, description="the branch of Fourier filters beside the graph")
+    drop: bool = Field(True, description="a strong query also without what stands out of the graph's features")
+    weight: float = Field(1, ge=0, description="β, of the divergence between ordinary and strong queries")
+
+
+class MGRLSettings(Section):
+    """What MGRL alone reads (Shah et al., FG 2024)."""
+
+    merge: Literal["clips", "groups", "none"] = Field(
+        "clips", description="whose legs: those of the nearest clip, of the nearest of another group, its own (PSTL)"
+    )
+    share: float = Field(0.2, ge=0, le=1, description="of the clips, those nearest to another, that are merged")
+    random_frames: int = Field(0, ge=0, description="frames that are hidden beside the fastest fifth")
+    attention: bool = Field(False, description="over the frames, after the network")
+
+
+SECTIONS: dict[Method, tuple[str, ...]] = {
+    "air": ("air",),
+    "cage": ("contrast", "cage"),
+    "crossclr": ("contrast", "crossclr"),
+    "cmd": ("contrast", "bigru", "cmd"),
+    "isc": ("contrast", "bigru", "isc"),
+    "scd-net": ("contrast", "scd"),
+    "ssal": ("contrast", "ssal"),
+    "mgrl": ("mgrl",),
+    "st-gcn": (),
+    "agcn": (),
+}
 
 
 class Config(Section):
@@ -245,6 +332,13 @@ class Config(Section):
     air: AirSettings = AirSettings()
     contrast: Contrast = Contrast()
     cage: CageSettings = CageSettings()
+    crossclr: CrosSCLRSettings = CrosSCLRSettings()
+    bigru: BiGRUSettings = BiGRUSettings()
+    cmd: CMDSettings = CMDSettings()
+    isc: ISCSettings = ISCSettings()
+    scd: SCDSettings = SCDSettings()
+    ssal: SSALSettings = SSALSettings()
+    mgrl: MGRLSettings = MGRLSettings()
 
     @model_validator(mode="before")
     @classmethod
@@ -268,8 +362,10 @@ class Config(Section):
     def _agree(self) -> "Config":
         if len(set(self.modalities)) != len(self.modalities):
             raise ValueError("modalities: one is named twice")
-        if self.method == "cage" and self.modalities != ("joint",):
-            raise ValueError("modalities: method=cage reads joints alone, modalities=[joint]")
+        if self.method in JOINTS_ALONE and self.modalities != ("joint",):
+            raise ValueError(f"modalities: method={self.method} reads joints alone, modalities=[joint]")
+        if self.method == "scd-net" and len(self.modalities) > 1:
+            raise ValueError("modalities: method=scd-net reads one, modalities=[joint]")
         return self
 
     def record(self) -> dict[str, Any]:
@@ -282,6 +378,7 @@ class Config(Section):
         return yaml.safe_dump(self.record(), sort_keys=False)
 
 
+JOINTS_ALONE = ("cage", "isc", "ssal", "mgrl")
 OF_METHODS = {name for sections in SECTIONS.values() for name in sections}
 
 PAPER: dict[str, Any] = {
@@ -307,14 +404,29 @@ AIR: dict[Preset, dict[str, Any]] = {
     "paper": {"air": AIR_PAPER},
     "paper-parity": {"air": AIR_PAPER | {"heads": ["x", "la", "ha"], "capacity": 2543}},
 }
-# SGD with the published rate and drops (FAMILY 9). Its network learns its own standardisation of the joints.
-CAGE = {
-    "modalities": ["joint"],
-    "inputs": {"velocity": "resampled", "standardise": False},
-    "model": {"hidden": 16},
-    "train": {"lr": 0.1, "drops": [150 / 300, 250 / 300], "weight_decay": 1e-4},
+# SGD with the published rates and drops (FAMILY 5 to 9). These networks learn to standardise what they read.
+CONTRAST: dict[str, Any] = {"inputs": {"standardise": False}, "model": {"hidden": 16}}
+JOINTS: dict[str, Any] = {"modalities": ["joint"], "inputs": {"standardise": False, "velocity": "resampled"}}
+CAGE = CONTRAST | JOINTS | {"train": {"lr": 0.1, "drops": [150 / 300, 250 / 300], "weight_decay": 1e-4}}
+CAGE_PAPER = CAGE | {"model": {"hidden": 64}, "train": CAGE["train"] | {"epochs": 300, "batch_size": 32}}
+CROSSCLR = CONTRAST | {"train": {"lr": 0.1, "drops": [250 / 300], "weight_decay": 1e-4}}
+CROSSCLR_PAPER = CROSSCLR | {"train": CROSSCLR["train"] | {"epochs": 300, "batch_size": 128}}
+CMD = CONTRAST | {"train": {"lr": 0.01, "drops": [350 / 450], "weight_decay": 1e-4}}
+RECURRENT_PAPER = {"bigru": {"hidden": 1024}, "train": CMD["train"] | {"epochs": 450, "batch_size": 64}}
+CMD_PAPER = CMD | RECURRENT_PAPER
+ISC = CMD | JOINTS
+SCD = CMD | JOINTS | {"model": {"hidden": 128}, "contrast": {"temperature": 0.2}}
+SCD_PAPER = SCD | {"model": {"hidden": 2048}, "scd": {"heads": 8}, "train": RECURRENT_PAPER["train"]}
+SSAL = CROSSCLR | JOINTS
+SSAL_PAPER = SSAL | {"train": CROSSCLR["train"] | {"epochs": 300, "batch_size": 32}}
+# Adam at 1.25e-3 for a batch of 32; the rate follows the batch, rises for a twentieth of the epochs, then falls to 0.
+MGRL = CONTRAST | JOINTS | {"train": {"lr": 2.5e-3, "drops": [], "weight_decay": 1e-5}}
+MGRL_DEMO = MGRL | {"train": MGRL["train"] | {"lr": 1.25e-3}}
+MGRL_PAPER = MGRL | {
+    "model": {"hidden": 16, "projection": 6144},
+    "train": MGRL["train"] | {"lr": 1.25e-3, "epochs": 200, "batch_size": 32},
 }
-CAGE_PAPER = CAGE | {"model": {"hidden": 64}, "train": {**CAGE["train"], "epochs": 300, "batch_size": 32}}  # type: ignore[dict-item]
+ISC_PAPER = ISC | RECURRENT_PAPER | {"model": {"hidden": 64}}
 # SGD as 2s-AGCN was trained: 0.1 with a drop after 60 % of the epochs (its second one is left out), decay 1e-4. It took
 # 50 epochs on NTU RGB+D; a small set has few steps an epoch, hence 80 and batches of 32.
 SUPERVISED = {
@@ -324,6 +436,12 @@ SUPERVISED = {
 METHODS: dict[Method, dict[Preset, dict[str, Any]]] = {
     "air": AIR,
     "cage": {"demo": CAGE, "small": CAGE, "paper": CAGE_PAPER, "paper-parity": CAGE_PAPER},
+    "crossclr": {"demo": CROSSCLR, "small": CROSSCLR, "paper": CROSSCLR_PAPER, "paper-parity": CROSSCLR_PAPER},
+    "cmd": {"demo": CMD, "small": CMD, "paper": CMD_PAPER, "paper-parity": CMD_PAPER},
+    "isc": {"demo": ISC, "small": ISC, "paper": ISC_PAPER, "paper-parity": ISC_PAPER},
+    "scd-net": {"demo": SCD, "small": SCD, "paper": SCD_PAPER, "paper-parity": SCD_PAPER},
+    "ssal": {"demo": SSAL, "small": SSAL, "paper": SSAL_PAPER, "paper-parity": SSAL_PAPER},
+    "mgrl": {"demo": MGRL_DEMO, "small": MGRL, "paper": MGRL_PAPER, "paper-parity": MGRL_PAPER},
     "st-gcn": dict.fromkeys(PRESETS, SUPERVISED),
     "agcn": dict.fromkeys(PRESETS, SUPERVISED),
 }

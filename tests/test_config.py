@@ -68,7 +68,10 @@ def test_small_sets_get_small_neighbourhoods():
         (("method=st-gnc",), "method: unknown 'st-gnc' (did you mean 'st-gcn'?)"),
         (("method=umurl",), "AIR without its modules, -o air.asp=none"),
         (("method=cage", "air.asp=none"), "air is read by method=air, not by method=cage"),
-        (("contrast.queue=8",), "contrast is read by method=cage, not by method=air"),
+        (
+            ("contrast.queue=8",),
+            "contrast is read by method=cage, crossclr, cmd, isc, scd-net, ssal, not by method=air",
+        ),
         (("method=cage", "modalities=[bone]"), "method=cage reads joints alone"),
         (("cluster.eps=0.5",), "cluster is air.cluster now"),
         (("model.heads=[x]",), "model.heads is air.heads now"),

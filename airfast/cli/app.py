@@ -137,7 +137,7 @@ def pretrain(
         Path | None, typer.Argument(help="A prepared set; the embedded synthetic one if none.")
     ] = None,
     preset: Annotated[str | None, typer.Option(help="demo, small, paper or paper-parity")] = None,
-    method: Annotated[str | None, typer.Option(help="air, or cage: contrast in two coordinate systems")] = None,
+    method: Annotated[str | None, typer.Option(help="air, cage, crossclr, cmd, isc, scd-net, ssal or mgrl")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file over the preset.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the preset's.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/SET-PRESET-seedN if not given.")] = None,

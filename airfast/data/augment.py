@@ -101,3 +101,75 @@ def jitter(clips: Tensor, share: float, generator: Generator) -> Tensor:
     chosen = chosen_joints(clips, share, generator)
     matrices = uniform((clips.shape[0], 3, 3), -1, 1, clips, generator)
     return torch.where(chosen, transform_coordinates(clips, matrices), clips)
+
+
+def coin(clips: Tensor, generator: Generator) -> Tensor:
+    """Heads or tails for each clip: (B, 1, 1, 1) bool."""
+    return uniform((clips.shape[0], 1, 1, 1), 0, 1, clips, generator) < 0.5
+
+
+def flip(clips: Tensor, mirror: Tensor, generator: Generator) -> Tensor:
+    """Left and right joints of half of the clips change places; their coordinates are **not** mirrored."""
+    return torch.where(coin(clips, generator), clips.index_select(-1, mirror), clips)
+
+
+def rotations(clips: Tensor, generator: Generator) -> Tensor:
+    """Rotations about x, then y, then z, about one of them by U(0°, 30°), about the others by U(0°, 1°): (B, 3, 3)."""
+    batch = clips.shape[0]
+    axis = torch.randint(3, (batch, 1), generator=generator, device=clips.device)
+    limits = torch.where(axis == torch.arange(3, device=clips.device), math.radians(30), math.radians(1))
+    angles = uniform((batch, 3), 0, 1, clips, generator) * limits
+    turn = torch.eye(3, device=clips.device, dtype=clips.dtype).expand(batch, 3, 3)
+    for about in range(3):
+        one, other = (about + 1) % 3, (about + 2) % 3
+        cosine, sine = angles[:, about].cos(), angles[:, about].sin()
+        step = torch.eye(3, device=clips.device, dtype=clips.dtype).repeat(batch, 1, 1)
+        step[:, one, one], step[:, one, other] = cosine, -sine
+        step[:, other, one], step[:, other, other] = sine, cosine
+        turn = step @ turn
+    return turn
+
+
+def part_mask(clips: Tensor, parts: Tensor, count: int, generator: Generator) -> Tensor:
+    """One or two of the parts, by the toss of a coin, set to zero in all frames, and U{1..T/8} whole frames.
+
+    Args:
+        clips: (B, C, T, J).
+        parts: (J,) int64, the part of each joint.
+        count: number of parts.
+        generator: on the device of the clips.
+    """
+    batch, _, frames, _ = clips.shape
+    ranks = uniform((batch, count), 0, 1, clips, generator).argsort(dim=1).argsort(dim=1)
+    hidden = ranks < 1 + coin(clips, generator)[:, 0, 0].long()  # (B, parts)
+    order = uniform((batch, frames), 0, 1, clips, generator).argsort(dim=1).argsort(dim=1)
+    most = max(1, frames // 8)
+    lost = order < torch.randint(1, most + 1, (batch, 1), generator=generator, device=clips.device)
+    return clips.masked_fill(hidden[:, parts][:, None, None] | lost[:, None, :, None], 0.0)
+
+
+def neighbourhood(parents: Sequence[int]) -> Tensor:
+    """(I + E + Eᵀ)², E the tree: in how many ways a joint is reached from another in at most two steps: (J, J)."""
+    joints = len(parents)
+    near = torch.eye(joints)
+    for joint, parent in enumerate(parents):
+        if parent >= 0:
+            near[joint, parent] = near[parent, joint] = 1
+    return near @ near
+
+
+def graph_mask(clips: Tensor, near: Tensor, generator: Generator) -> Tensor:
+    """Joints that hang together set to zero: 0.32·J of them, nearest to 0.2·J that are drawn with replacement."""
+    batch, joints = clips.shape[0], clips.shape[-1]
+    drawn = torch.randint(joints, (batch, round(0.2 * joints)), generator=generator, device=clips.device)
+    hidden = near[drawn].sum(dim=1).topk(round(0.32 * joints), dim=1).indices
+    lost = torch.zeros(batch, joints, dtype=torch.bool, device=clips.device).scatter(1, hidden, True)
+    return clips.masked_fill(lost[:, None, None], 0.0)
+
+
+def segment_mask(clips: Tensor, generator: Generator) -> Tensor:
+    """Six of sixteen runs of T/16 frames set to zero."""
+    batch, _, frames, _ = clips.shape
+    ranks = uniform((batch, 16), 0, 1, clips, generator).argsort(dim=1).argsort(dim=1)
+    run = torch.arange(frames, device=clips.device) * 16 // frames
+    return clips.masked_fill((ranks < 6)[:, run][:, None, :, None], 0.0)

@@ -81,14 +81,20 @@ class DeviceClips:
         A crop for ``mild`` is 0.5 to 1 of the clip; else, by the paper's family, 0.1 to 1 of its n frames, but never
         fewer than min(T, n): a clip of up to T frames is read whole.
         """
-        mild_views = self.inputs.augmentation == "mild"
+        if self.inputs.augmentation != "mild":
+            return family(self.family_crop(clips, generator), generator)
         length = (self.lengths[clips] - 1).float()
-        ratio = uniform(length.shape, 0.5 if mild_views else 0.1, 1.0, length, generator)
-        floor = length.clamp(max=self.inputs.frames - 1)
-        span = length * ratio if mild_views else torch.maximum((length + 1) * ratio - 1, floor)
+        span = length * uniform(length.shape, 0.5, 1.0, length, generator)
         start = (length - span) * uniform(length.shape, 0.0, 1.0, length, generator)
-        crop = self.read(clips, start, span)
-        return mild(crop, self.mirror, generator) if mild_views else family(crop, generator)
+        return mild(self.read(clips, start, span), self.mirror, generator)
+
+    def family_crop(self, clips: Tensor, generator: Generator) -> Tensor:
+        """0.1 to 1 of each clip's n frames, but never fewer than min(T, n), resized to T: (B, C, T, J)."""
+        length = (self.lengths[clips] - 1).float()
+        ratio = uniform(length.shape, 0.1, 1.0, length, generator)
+        span = torch.maximum((length + 1) * ratio - 1, length.clamp(max=self.inputs.frames - 1))
+        start = (length - span) * uniform(length.shape, 0.0, 1.0, length, generator)
+        return self.read(clips, start, span)
 
     def batches(self, size: int) -> Iterator[Tensor]:
         """Every clip once, in order, whole, in batches of at most ``size``."""

@@ -1,9 +1,24 @@
 """Views as single methods were published with (FAMILY 2); the ordinary ones are those of ``DeviceClips.view``."""
 
+from typing import Literal
+
 import torch
 from torch import Generator, Tensor
 
-from airfast.data.augment import chosen_joints, crop_pad, jitter, shears, transform_coordinates, uniform
+from airfast.data.augment import (
+    chosen_joints,
+    coin,
+    crop_pad,
+    flip,
+    graph_mask,
+    jitter,
+    part_mask,
+    rotations,
+    segment_mask,
+    shears,
+    transform_coordinates,
+    uniform,
+)
 from airfast.data.dataset import DeviceClips
 
 JITTERED = 10 / 16  # share of the joints that CAGE distorts
@@ -12,6 +27,68 @@ JITTERED = 10 / 16  # share of the joints that CAGE distorts
 def cage(clips: DeviceClips, batch: Tensor, generator: Generator) -> Tensor:
     """CAGE's ordinary view: crop_pad of a sixth, jitter of 10 in 16 joints: (B, C, T, J)."""
     return jitter(crop_pad(clips.whole(batch), 6, generator), JITTERED, generator)
+
+
+def sheared(clips: DeviceClips, batch: Tensor, generator: Generator) -> Tensor:
+    """The view of CrosSCLR and SSAL: crop_pad of a sixth, shear of at most a half: (B, C, T, J)."""
+    cropped = crop_pad(clips.whole(batch), 6, generator)
+    return transform_coordinates(cropped, shears(cropped, generator, 0.5))
+
+
+def turned(clips: DeviceClips, batch: Tensor, generator: Generator) -> Tensor:
+    """MGRL's view: crop_pad of a sixth, shear, rotation, flip: (B, C, T, J)."""
+    cropped = crop_pad(clips.whole(batch), 6, generator)
+    moved = transform_coordinates(
+        transform_coordinates(cropped, shears(cropped, generator)), rotations(cropped, generator)
+    )
+    return flip(moved, clips.mirror, generator)
+
+
+def cropped_and_turned(clips: DeviceClips, batch: Tensor, generator: Generator) -> Tensor:
+    """SCD-Net's view before its masks: crop, half of the clips rotated, half flipped, shear: (B, C, T, J)."""
+    cropped = clips.family_crop(batch, generator)
+    rotated = transform_coordinates(cropped, rotations(cropped, generator))
+    moved = flip(torch.where(coin(cropped, generator), rotated, cropped), clips.mirror, generator)
+    return transform_coordinates(moved, shears(moved, generator))
+
+
+def masked(
+    view: Tensor, near: Tensor, which: Literal["both", "graph", "segment", "none"], generator: Generator
+) -> Tensor:
+    """A view (B, C, T, J) of which half of the clips lose joints that hang together, and half lose runs of frames.
+
+    Args:
+        view: (B, C, T, J).
+        near: (J, J), see :func:`airfast.data.augment.neighbourhood`.
+        which: of the two masks.
+        generator: on the device of the view.
+    """
+    if which in ("both", "graph"):
+        view = torch.where(coin(view, generator), graph_mask(view, near, generator), view)
+    if which in ("both", "segment"):
+        view = torch.where(coin(view, generator), segment_mask(view, generator), view)
+    return view
+
+
+def strong(
+    view: Tensor, arms: Tensor, parts: Tensor, count: int, how: Literal["both", "jitter", "mask"], generator: Generator
+) -> Tensor:
+    """SSAL's strong view of an ordinary one: half of the clips have both arms distorted, half are masked.
+
+    Args:
+        view: (B, C, T, J).
+        arms: (J,) bool, the joints of both arms; one 3×3 matrix of U(−1, 1) a clip distorts them.
+        parts: (J,) int64, the coarse part of each joint.
+        count: number of coarse parts, see :func:`airfast.data.augment.part_mask`.
+        how: jitter or mask alone, or both, each by the toss of a coin.
+        generator: on the device of the view.
+    """
+    if how != "mask":
+        mixed = transform_coordinates(view, uniform((len(view), 3, 3), -1, 1, view, generator))
+        view = torch.where(coin(view, generator) & arms, mixed, view)
+    if how != "jitter":
+        view = torch.where(coin(view, generator), part_mask(view, parts, count, generator), view)
+    return view
 
 
 def ambiguous(clips: DeviceClips, batch: Tensor, generator: Generator, speed: float) -> Tensor:

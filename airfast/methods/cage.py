@@ -10,50 +10,34 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor
 
 from airfast.config import Config
 from airfast.data import recipes
 from airfast.data.dataset import DeviceClips
 from airfast.data.motion import MotionSet
 from airfast.errors import InputError
-from airfast.methods.contrast import Embedding, Queue, follow, follower, head, info_nce, momentum, queue_size
-from airfast.methods.method import Method, plain
+from airfast.methods.contrast import NetworkContrast, info_nce
+from airfast.methods.method import plain
 from airfast.models.agcn import AGCN
-from airfast.models.deployed import Deployed
-from airfast.models.graph_network import WIDTH
+from airfast.models.deployed import SideBySide
 from airfast.skeletons.coordinates import spherical
 from airfast.skeletons.layout import Layout
 
 SYSTEMS = ("cartesian", "spherical")
 
 
-class CageEncoder(Deployed):
+class CageEncoder(SideBySide):
     """A-GCN on joints, in one coordinate system or in both side by side (AGCN's 16- or 64-channel network a system)."""
 
     def __init__(self, config: Config, layout: Layout) -> None:
-        super().__init__()
-        self.config, self.layout = config, layout
         deploy = config.cage.deploy
-        self.systems = SYSTEMS if deploy == "both" else (deploy,)
-        self.networks = nn.ModuleDict({each: network(config, layout) for each in self.systems})
-        self.width = WIDTH * len(self.systems)
+        systems = SYSTEMS if deploy == "both" else (deploy,)
+        super().__init__(config, layout, {each: network(config, layout) for each in systems})
 
-    def forward(self, clips: Tensor) -> Tensor:
-        """Clips (B, C, T, J) to features (B, D)."""
-        polar = self.config.cage.polar
-        return torch.cat([self.networks[each](coordinates(clips, each, polar)) for each in self.systems], dim=1)
-
-    def take_statistics(self, trained: Deployed) -> None:
-        """Mean and variance of the coordinates, as the networks' first BatchNorm has seen them."""
-        assert isinstance(trained, CageEncoder)
-        for name, ours in self.networks.items():
-            theirs = trained.networks[name]
-            assert isinstance(ours, AGCN)
-            assert isinstance(theirs, AGCN)
-            seen = dict(theirs.normalise.named_buffers())
-            for kind, buffer in ours.normalise.named_buffers():
-                buffer.copy_(seen[kind])
+    def read(self, clips: Tensor, name: str) -> Tensor:
+        """Positions in the coordinate system of a name."""
+        return coordinates(clips, name, self.config.cage.polar)
 
 
 def network(config: Config, layout: Layout) -> AGCN:
@@ -66,7 +50,7 @@ def coordinates(clips: Tensor, system: str, polar: str) -> Tensor:
     return clips[:, :3] if system == "cartesian" else spherical(clips, polar)
 
 
-class Cage(Method):
+class Cage(NetworkContrast):
     """CAGE, or the part of it that is configured.
 
     Args:
@@ -74,37 +58,26 @@ class Cage(Method):
         layout: the skeleton.
     """
 
-    deployed: CageEncoder
-
     def __init__(self, config: Config, layout: Layout) -> None:
-        super().__init__()
-        self.config = config
-        self.settings, self.contrast = config.cage, config.contrast
-        own = config.inputs.augmentation == "method"
-        general = recipes.cage if own else plain
+        self.settings = config.cage
+        deployed = CageEncoder(config, layout)
+        kept = tuple(deployed.networks)
+        systems = SYSTEMS if self.settings.cross != "none" else kept
+        super().__init__(
+            config, deployed, {each: network(config, layout) for each in systems if each not in kept}, systems
+        )
+        general = recipes.cage if config.inputs.augmentation == "method" else plain
         self.ambiguous = self.settings.bank != "plain"
         harder = partial(recipes.ambiguous, speed=self.settings.speed)
         self.views = (general, general, harder) if self.ambiguous else (general, general)
-        self.deployed = CageEncoder(config, layout)
-        self.systems = SYSTEMS if self.settings.cross != "none" else self.deployed.systems
-        aside = {each: network(config, layout) for each in self.systems if each not in self.deployed.systems}
-        self.aside = nn.ModuleDict(aside)  # trained for the sake of the other
-        self.heads = nn.ModuleDict({each: head(WIDTH, self.contrast.dim) for each in self.systems})
-        self.followers = nn.ModuleDict({each: follower(self._leader(each)) for each in self.systems})
-        self.queues = nn.ModuleDict()
+        self.keys_a_clip = 2 if self.settings.bank == "hybrid" else 1
 
     def meet(self, motion: MotionSet, clips: DeviceClips) -> None:
-        """Size the queues and the momentum by the set."""
+        """Size the queues and the momentum by the set; an ambiguous sample needs four frames."""
         frames, speed = self.config.inputs.frames, self.settings.speed
         if self.ambiguous and speed >= 1 and frames < 4 * speed:
             raise InputError(f"cage.speed={speed:g} leaves {frames // int(speed)} of {frames} frames, fewer than 4")
-        size = queue_size(self.contrast, self.config.train.batch_size, len(clips))
-        drawn = Generator().manual_seed(self.config.seed)
-        twice = 2 if self.settings.bank == "hybrid" else 1
-        for each in self.systems:
-            self.queues[each] = Queue(max(size, twice * self.config.train.batch_size), self.contrast.dim, drawn)
-        self.queues.to(clips.frames.device)
-        self.momentum = momentum(self.config, len(clips))
+        super().meet(motion, clips)
 
     def losses(self, views: Sequence[Tensor], batch: Tensor) -> dict[str, Tensor]:
         """A term a coordinate system and one across (Eq. 8 and 10), λ = 1.
@@ -113,20 +86,12 @@ class Cage(Method):
             views: (B, C, T, J): of the queries, of the keys, and the ambiguous samples.
             batch: (B,) int64, the clips.
         """
-        query: dict[str, Tensor] = {}
-        key: dict[str, Tensor] = {}
-        harder: dict[str, Tensor] = {}
-        polar = self.settings.polar
-        with self.autocast(views[0]):
-            for each in self.systems:
-                first, second, *third = (coordinates(view, each, polar) for view in views)
-                query[each] = self._leader(each)(first)
-                with torch.no_grad():
-                    key[each] = self.followers[each](second)
-                    if third:
-                        harder[each] = self.followers[each](third[0])
-        self.kept = batch, key, harder
-        named = {each: self._within(query[each], key[each], harder.get(each), each, batch) for each in self.systems}
+        query, key = self.queries(views[0]), self.keys(views[1])
+        harder = self.keys(views[2]) if self.ambiguous else {}
+        self.kept = batch, key
+        if self.settings.bank == "hybrid":
+            self.kept = torch.cat([batch, batch]), {each: torch.cat([key[each], harder[each]]) for each in key}
+        named = {each: self._within(query[each], key[each], harder.get(each), each, batch) for each in self.names}
         if self.settings.cross != "none":
             named["cross"] = self._across(query, key, batch)
         return named
@@ -135,7 +100,7 @@ class Cage(Method):
         """Queue and ambiguous samples as ``cage.bank`` says (Eq. 7 and 8)."""
         terms = []
         if self.settings.bank != "ambiguity":
-            terms.append(self._against_queue(query, key, system, batch))
+            terms.append(self.against_queue(query, key, system, batch))
         if self.settings.bank in ("cooperation", "ambiguity"):
             assert harder is not None
             terms.append(info_nce(query, key, harder, self.contrast.temperature))
@@ -144,37 +109,6 @@ class Cage(Method):
     def _across(self, query: dict[str, Tensor], key: dict[str, Tensor], batch: Tensor) -> Tensor:
         """Eq. 10: the Cartesian key guides the spherical query; with ``cross=both`` each guides the other."""
         if self.settings.cross == "guide":
-            return self._against_queue(query["spherical"], key["cartesian"], "spherical", batch)
-        there = self._against_queue(query["cartesian"], key["spherical"], "spherical", batch)
-        return there + self._against_queue(query["spherical"], key["cartesian"], "cartesian", batch)
-
-    def _against_queue(self, query: Tensor, key: Tensor, system: str, batch: Tensor) -> Tensor:
-        queue = self._queue(system)
-        hidden = queue.owners == batch[:, None] if self.contrast.mask_own else None  # (B, K)
-        return info_nce(query, key, queue.rows, self.contrast.temperature, hidden)
-
-    @torch.no_grad()
-    def after_step(self) -> None:
-        """The networks that give keys follow, then the keys of the step are queued."""
-        batch, key, harder = self.kept
-        for each in self.systems:
-            follow(self.followers[each], self._leader(each), self.momentum)
-            keys, owners = key[each], batch
-            if self.settings.bank == "hybrid":
-                keys, owners = torch.cat([keys, harder[each]]), torch.cat([batch, batch])
-            self._queue(each).push(keys, owners)
-
-    def optimiser(self) -> torch.optim.Optimizer:
-        """SGD, momentum 0.9, weight decay on every parameter, no Nesterov."""
-        learnt = [each for each in self.parameters() if each.requires_grad]
-        settings = self.config.train
-        return torch.optim.SGD(learnt, lr=settings.lr, momentum=0.9, weight_decay=settings.weight_decay)
-
-    def _leader(self, system: str) -> Embedding:
-        networks = self.deployed.networks if system in self.deployed.networks else self.aside
-        return Embedding(networks[system], self.heads[system])
-
-    def _queue(self, system: str) -> Queue:
-        queue = self.queues[system]
-        assert isinstance(queue, Queue)
-        return queue
+            return self.against_queue(query["spherical"], key["cartesian"], "spherical", batch)
+        there = self.against_queue(query["cartesian"], key["spherical"], "spherical", batch)
+        return there + self.against_queue(query["spherical"], key["cartesian"], "cartesian", batch)

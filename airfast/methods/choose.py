@@ -4,7 +4,13 @@ from airfast.config import Config
 from airfast.errors import InputError
 from airfast.methods.air.air import Air
 from airfast.methods.cage import Cage, CageEncoder
+from airfast.methods.cmd import CMD, CMDEncoder
+from airfast.methods.crossclr import CrosSCLR, CrosSCLREncoder
+from airfast.methods.isc import ISC, ISCEncoder
 from airfast.methods.method import Method
+from airfast.methods.mgrl import MGRL, MGRLEncoder
+from airfast.methods.scdnet import SCDNet, SCDNetEncoder
+from airfast.methods.ssal import SSAL, SSALEncoder
 from airfast.models.deployed import Deployed, DeployedEncoder
 from airfast.skeletons.layout import Layout
 
@@ -15,10 +21,23 @@ def build_method(config: Config, layout: Layout) -> Method:
     Raises:
         InputError: a method that learns from labels.
     """
-    if config.method == "air":
-        return Air(config, layout)
-    if config.method == "cage":
-        return Cage(config, layout)
+    match config.method:
+        case "air":
+            return Air(config, layout)
+        case "cage":
+            return Cage(config, layout)
+        case "crossclr":
+            return CrosSCLR(config, layout)
+        case "cmd":
+            return CMD(config, layout)
+        case "isc":
+            return ISC(config, layout)
+        case "scd-net":
+            return SCDNet(config, layout)
+        case "ssal":
+            return SSAL(config, layout)
+        case "mgrl":
+            return MGRL(config, layout)
     raise InputError(f"method={config.method} learns from labels: airfast train-supervised --model {config.method}")
 
 
@@ -31,4 +50,19 @@ def build_deployed(config: Config, layout: Layout, scales: tuple[str, ...] = ("x
     missing = set(scales) - set(config.air.scales if config.method == "air" else ("x",))
     if missing:
         raise InputError(f"trained without scale {', '.join(sorted(missing))}")
-    return CageEncoder(config, layout) if config.method == "cage" else DeployedEncoder(config, layout, scales)
+    match config.method:
+        case "cage":
+            return CageEncoder(config, layout)
+        case "crossclr":
+            return CrosSCLREncoder(config, layout)
+        case "cmd":
+            return CMDEncoder(config, layout)
+        case "isc":
+            return ISCEncoder(config, layout)
+        case "scd-net":
+            return SCDNetEncoder(config, layout)
+        case "ssal":
+            return SSALEncoder(config, layout)
+        case "mgrl":
+            return MGRLEncoder(config, layout)
+    return DeployedEncoder(config, layout, scales)

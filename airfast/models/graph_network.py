@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from airfast.models.backbone import Backbone
 from airfast.skeletons.layout import Layout
 
 WIDTH = 256  # channels after the last block, at every ``hidden``: 4·64 in the papers, kept by the 16-channel variant
@@ -45,13 +46,13 @@ class GraphBlock(nn.Module):
         elif residual:
             self.shortcut = nn.Identity()
 
-    def forward(self, clips: Tensor) -> Tensor:
-        """(B, in, T, J) to (B, out, ceil(T/stride), J)."""
-        after: Tensor = self.temporal(self.spatial(clips))
+    def forward(self, clips: Tensor, joints: Tensor | None = None) -> Tensor:
+        """(B, in, T, J), of all joints or of some (J,) int64, to (B, out, ceil(T/stride), J)."""
+        after: Tensor = self.temporal(self.spatial(clips) if joints is None else self.spatial(clips, joints))
         return torch.relu(after if self.shortcut is None else after + self.shortcut(clips))
 
 
-class GraphNetwork(nn.Module):
+class GraphNetwork(Backbone):
     """BatchNorm of the data, ten blocks that halve the time twice, the mean over time and joints, a linear classifier.
 
     Args:
@@ -76,6 +77,7 @@ class GraphNetwork(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
+        self.width = WIDTH
         self.normalise = nn.BatchNorm1d(channels * len(layout.joints))
         widths = [*[hidden] * 4, *[2 * hidden] * 3, *[4 * hidden] * 2, WIDTH]
         self.blocks = nn.Sequential()
@@ -87,7 +89,17 @@ class GraphNetwork(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Clips (B, C, T, J) to logits (B, classes), or to features (B, 256) without classes."""
+        logits: Tensor = self.classify(self.maps(clips).mean(dim=(2, 3)))
+        return logits
+
+    def maps(self, clips: Tensor, joints: Tensor | None = None) -> Tensor:
+        """What is pooled: (B, 256, T/4, J), or (B, 256, T/4, k) of k joints (int64) that alone are looked at.
+
+        All joints are standardised, so that the statistics do not depend on which are looked at.
+        """
         flat = clips.transpose(2, 3).flatten(1, 2)  # (B, C·J, T)
         normed = self.normalise(flat).unflatten(1, (clips.shape[1], clips.shape[3])).transpose(2, 3)
-        logits: Tensor = self.classify(self.blocks(normed).mean(dim=(2, 3)))
-        return logits
+        seen: Tensor = normed if joints is None else normed.index_select(-1, joints)
+        for block in self.blocks:
+            seen = block(seen, joints)
+        return seen

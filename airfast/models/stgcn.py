@@ -19,9 +19,12 @@ class SubsetConvolution(nn.Module):
         self.register_buffer("subsets", subsets, persistent=False)
         self.subsets: Tensor
 
-    def forward(self, clips: Tensor) -> Tensor:
-        """(B, in, T, J) to (B, out, T, J)."""
-        return torch.relu(self.norm(self.weigh(neighbourhoods(clips, self.subsets * self.importance))))
+    def forward(self, clips: Tensor, joints: Tensor | None = None) -> Tensor:
+        """(B, in, T, J) to (B, out, T, J), the graph that of all joints or of some (J,) int64."""
+        graph = self.subsets * self.importance
+        if joints is not None:  # what is left of it: weights are not made to sum to one again
+            graph = graph.index_select(-2, joints).index_select(-1, joints)
+        return torch.relu(self.norm(self.weigh(neighbourhoods(clips, graph))))
 
 
 class STGCN(GraphNetwork):

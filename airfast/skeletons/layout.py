@@ -87,6 +87,18 @@ class Layout:
         """Index of the root joint."""
         return self.parents.index(-1)
 
+    @property
+    def arms(self) -> frozenset[int]:
+        """Joints of the coarse parts that own a shoulder."""
+        limbs = {self.high[joint] for joint in self.shoulders}
+        return frozenset(joint for joint, part in enumerate(self.high) if part in limbs)
+
+    @property
+    def legs(self) -> frozenset[int]:
+        """Joints of the limbs that are no arms: what hangs on another coarse part and owns no shoulder."""
+        limbs = {part for part, parent in enumerate(self.high_parents) if parent >= 0}
+        return frozenset(joint for joint, part in enumerate(self.high) if part in limbs) - self.arms
+
     def record(self) -> dict[str, Any]:
         """The layout as the contents of its JSON file; `layout_from_record` is the inverse."""
         high_of = dict(zip(self.low, self.high, strict=True))

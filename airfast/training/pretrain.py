@@ -90,6 +90,7 @@ def pretrain(
         held: Held | None = None  # the state after the last whole epoch, where it is not on disk
         for epoch in range(done, config.train.epochs):
             set_learning_rate(state.optimiser, method.rate(epoch))
+            torch.manual_seed(config.seed * 100_003 + epoch)  # dropout draws from torch's own generator
             decided = None
             try:
                 decided = method.begin_epoch(epoch, clips, state.optimiser)

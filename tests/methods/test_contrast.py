@@ -69,10 +69,10 @@ def test_the_follower_moves_by_its_share_and_keeps_its_own_statistics(m, share):
 
 
 def test_sizes_left_to_themselves():
-    assert queue_size(Contrast(), 64, 8_260) == 2048  # the longest
-    assert queue_size(Contrast(), 64, 1_000) == 448  # seven batches: not more than half of the set
-    assert queue_size(Contrast(), 64, 50) == 64
-    assert queue_size(Contrast(queue=100), 64, 50) == 100
+    assert queue_size(Contrast(), 64, 8_260, 2048) == 2048  # the longest
+    assert queue_size(Contrast(), 64, 1_000, 2048) == 448  # seven batches: not more than half of the set
+    assert queue_size(Contrast(), 64, 50, 2048) == 64
+    assert queue_size(Contrast(queue=100), 64, 50, 2048) == 100
     config = load_config(method="cage")  # batches of 64
     assert momentum(config, 64 * 400) == 0.999
     assert momentum(config, 64 * 4) == pytest.approx(1 - 1 / 12)  # 0.92 at 4 steps (FAMILY 4)
