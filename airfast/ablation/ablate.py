@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from airfast.ablation.sweep import Job, SweepState, run_sweep
-from airfast.config import Config, load_config, nearest
+from airfast.config import Config, Method, load_config, nearest
 from airfast.data.motion import MotionSet
 from airfast.errors import InputError
 from airfast.runs.checkpoint import flatten
@@ -16,16 +16,17 @@ from airfast.training.pretrain import choose_split
 
 @dataclass(frozen=True)
 class Variant:
-    """A row: its name, the settings that make it, and the paper's accuracy on EGBM where it prints one."""
+    """A row: its name, the settings that make it, the paper's accuracy on EGBM where it prints one, and its method."""
 
     name: str
     overrides: tuple[str, ...]
     paper: float | None = None
+    method: Method = "air"
 
 
 @dataclass(frozen=True)
 class Study:
-    """A table or figure of the paper.
+    """A table or figure of a paper.
 
     Attributes:
         file: stem of the files it is written to.
@@ -60,6 +61,7 @@ NO_LABELS = ("air.amdl=false", "air.alr.enabled=false")
 UNREFINED = ("air.amdl=true", "air.alr.enabled=false")
 REFINED = ("air.amdl=true", "air.alr.enabled=true")
 EQUAL = "equal: LA and HA are runs of as many joints each, which know no anatomy"
+
 
 STUDIES = {
     "methods": Study(
@@ -150,6 +152,141 @@ STUDIES = {
         numeric=True,
     ),
 }
+
+
+def of(method: Method, **rows: str | tuple[str, ...]) -> tuple[Variant, ...]:
+    """Rows of a method by name, underscores for blanks; settings without the name of the method's section."""
+    section = "scd" if method == "scd-net" else method
+    settings = {name: (row,) if isinstance(row, str) else row for name, row in rows.items()}
+    return tuple(
+        Variant(name.replace("_", " "), tuple(f"{section}.{each}" for each in row), method=method)
+        for name, row in settings.items()
+    )
+
+
+def shares(method: Method, key: str, *values: float) -> tuple[Variant, ...]:
+    """A row a value of one setting."""
+    return tuple(Variant(f"{each:g}", (f"{key}={each:g}",), method=method) for each in values)
+
+
+CARTESIAN = "deploy=cartesian"
+FAMILY = {
+    "cage": Study(
+        "cage",
+        "CAGE, its Tables 1 and 3: ambiguous samples and coordinate systems",
+        "what is contrasted",
+        of(
+            "cage",
+            GE_CLR=("bank=plain", "cross=none", CARTESIAN),
+            ambiguous_samples=("cross=none", CARTESIAN),
+            spherical=("bank=plain", "cross=none", "deploy=spherical"),
+            spherical_with_ambiguous_samples=("cross=none", "deploy=spherical"),
+            across_systems="bank=plain",
+            CAGE=(),
+        ),
+        "GE CLR",
+        (),
+    ),
+    "cage-speed": Study(
+        "cage-speed",
+        "CAGE, its Table 2: speed of ambiguous samples (one queue for both kinds)",
+        "every so many frames, or a share of the clip",
+        tuple(
+            Variant(
+                f"{speed:g}",
+                ("cage.bank=hybrid", "cage.cross=none", f"cage.{CARTESIAN}", f"cage.speed={speed:g}"),
+                method="cage",
+            )
+            for speed in (0.1, 0.3, 0.5, 2, 4, 8)
+        ),
+        "4",
+        (),
+        numeric=True,
+    ),
+    "crossclr": Study(
+        "crossclr",
+        "CrosSCLR: mining across modalities",
+        "epochs before it",
+        of("crossclr", never="cross_from=1", from_half_of_the_epochs=()),
+        "never",
+        ("never: SkeletonCLR in each modality.",),
+    ),
+    "cmd": Study(
+        "cmd", "CMD: distillation", "modalities", of("cmd", alone="weight=0", teach_one_another=()), "alone", ()
+    ),
+    "isc": Study(
+        "isc",
+        "ISC: representations",
+        "pair",
+        tuple(
+            Variant(pair, (f"isc.pair={pair}",), method="isc")
+            for pair in ("seq", "graph", "image", "seq+image", "graph+image", "seq+graph")
+        ),
+        "seq+graph",
+        ("the first of a pair is measured; one alone is contrasted with itself.",),
+    ),
+    "scd": Study(
+        "scd",
+        "SCD-Net: masks",
+        "what views lose",
+        of("scd-net", nothing="masks=none", joints="masks=graph", frames="masks=segment", both=()),
+        "nothing",
+        (),
+    ),
+    "ssal": Study(
+        "ssal",
+        "SSAL: strong view, image branch, drop",
+        "what is left out",
+        of(
+            "ssal",
+            no_strong_view="weight=0",
+            no_image="image=false",
+            no_drop="drop=false",
+            no_mask="strong=jitter",
+            no_jitter="strong=mask",
+            all=(),
+        ),
+        "no strong view",
+        (),
+    ),
+    "mgrl": Study(
+        "mgrl",
+        "MGRL, its Table II: whom a clip is merged with",
+        "partner",
+        of("mgrl", none="merge=none", nearest="merge=clips"),
+        "none",
+        ("none: PSTL. The paper's own choice, by a classifier's confusions, takes labels and is not made here.",),
+    ),
+    "mgrl-share": Study(
+        "mgrl-share",
+        "MGRL, its Table I: share of merged clips",
+        "share",
+        shares("mgrl", "mgrl.share", 0, 0.1, 0.2, 0.3, 1),
+        "0",
+        (),
+        numeric=True,
+    ),
+    "family": Study(
+        "family",
+        "AIR and its siblings",
+        "method",
+        (
+            Variant("UmURL", ("air.asp=none", *NO_LABELS)),
+            Variant("GE-CLR", tuple(f"cage.{each}" for each in ("bank=plain", "cross=none", CARTESIAN)), method="cage"),
+            Variant("CAGE", (), method="cage"),
+            Variant("CrosSCLR", (), method="crossclr"),
+            Variant("CMD", (), method="cmd"),
+            Variant("ISC", (), method="isc"),
+            Variant("SCD-Net", (), method="scd-net"),
+            Variant("SSAL", (), method="ssal"),
+            Variant("MGRL", (), method="mgrl"),
+            Variant("AIR", ()),
+        ),
+        "UmURL",
+        ("every row on the preset's epochs, batches and views; its own rates and networks.",),
+    ),
+}
+STUDIES |= FAMILY
 PAPER_STUDIES = "iv,v,eps,parts"
 
 
@@ -192,10 +329,11 @@ def ablate(
     studies = parse_tables(tables)
     if seeds < 1 or workers < 1:
         raise InputError(f"--seeds {seeds}, --jobs {workers}: expected at least 1")
-    base = base_config(preset, epochs, overrides)
-    name = check_set(data, base)
+    methods = dict.fromkeys(variant.method for study in studies for variant in study.variants)
+    bases = {method: base_config(preset, epochs, overrides, method) for method in methods}
+    name = check_set(data, next(iter(bases.values())))
     plan = {
-        (study.file, variant.name, seed): job_of(out, base, preset, overrides, variant, seed)
+        (study.file, variant.name, seed): job_of(out, bases[variant.method], preset, overrides, variant, seed)
         for seed in range(seeds)  # seed by seed: whoever stops early has whole tables of fewer seeds
         for study in studies
         for variant in study.variants
@@ -214,11 +352,13 @@ def parse_tables(tables: str) -> list[Study]:
     return [STUDIES[name] for name in dict.fromkeys(names)]
 
 
-def base_config(preset: str, epochs: int | None, overrides: tuple[str, ...]) -> Config:
-    """The configuration that every row is a change of."""
-    config = load_config(preset, overrides=overrides)
+def base_config(preset: str, epochs: int | None, overrides: tuple[str, ...], method: Method = "air") -> Config:
+    """The configuration that every row of a method is a change of."""
+    config = load_config(preset, overrides=overrides, method=method)
     if epochs is None:
         return config
+    if method != "air":
+        return load_config(preset, overrides=(*overrides, f"train.epochs={epochs}"), method=method)
     told = any(each.startswith("air.warmup") for each in overrides)
     warmup = config.air.warmup if told else round(config.air.warmup * epochs / config.train.epochs)
     return load_config(preset, overrides=(*overrides, f"train.epochs={epochs}", f"air.warmup={warmup}"))
@@ -235,10 +375,13 @@ def check_set(data: Path, config: Config) -> str:
 
 def job_of(out: Path, base: Config, preset: str, overrides: tuple[str, ...], variant: Variant, seed: int) -> Job:
     """The run of a row and a seed; its folder is named by what differs from the base, so that equal runs are one."""
-    length = (f"train.epochs={base.train.epochs}", f"air.warmup={base.air.warmup}")
-    config = load_config(preset, overrides=(*overrides, *length, *variant.overrides), seed=seed)
+    length = [f"train.epochs={base.train.epochs}"]
+    if base.method == "air":
+        length.append(f"air.warmup={base.air.warmup}")
+    config = load_config(preset, overrides=(*overrides, *length, *variant.overrides), seed=seed, method=base.method)
     plain, ours = (flatten(each.record()) for each in (base, config))
-    changes = [f"{key}={value}".lower() for key, value in ours.items() if value != plain[key] and key != "seed"]
+    changes = [] if base.method == "air" else [f"method={base.method}"]
+    changes += [f"{key}={value}".lower() for key, value in ours.items() if value != plain[key] and key != "seed"]
     return Job(out / "runs" / f"{','.join(changes) or 'base'},seed={seed}", config)
 
 

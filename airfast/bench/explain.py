@@ -7,7 +7,8 @@ CONVENTIONS = {
         "every element of a normalisation. Attention is invisible to it, its four matrices (8H² + 8H parameters in two "
         "layers) and its products alike, and so are graph convolutions' products with the graph and parameters "
         "outside a layer. The rows of ST-GCN and AGCN are for two people a clip, those of the others for one: with "
-        "that, every row that can be checked comes out within 2 % of Table I."
+        "that, every row that can be checked comes out within 2 % of Table I but SCD Net's, which was not reproduced. "
+        "Gates of recurrent layers count; layers that CrosSCLR's heads share count as often as its code names them."
     ),
     "true": (
         "The same network and one clip of one person, with every parameter and every matrix product in it, 2 FLOPs a "

@@ -43,10 +43,11 @@ def draw_flops(axis: Any, record: Record) -> None:
                 axis.barh(
                     place + 0.19 * shift - 0.3, model["counts"][kind]["flops"] / 1e9, 0.18, color=colour, label=label
                 )
-        label = "reported (Table I)" if place == 0 else None
-        axis.plot(
-            reported[model["title"]], place - 0.3, "D", color="black", markersize=5, label=label, linestyle="none"
-        )
+        if model["title"] in reported:
+            label = "reported (Table I)" if place == 0 else None
+            axis.plot(
+                reported[model["title"]], place - 0.3, "D", color="black", markersize=5, label=label, linestyle="none"
+            )
     axis.set_yticks(range(len(record["models"])), [model["title"] for model in record["models"]])
     axis.set(xlabel="GFLOP of one clip")
     axis.legend(fontsize=8, loc="lower right")
@@ -63,10 +64,12 @@ def draw_speeds(axis: Any, record: Record) -> None:
         label = each["precision"] if new else None
         axis.barh(place, each["fps"], color=colours[each["precision"]], height=0.7, label=label)
         text = f" {each['fps']:,.0f}/s, p50 {each['p50_ms']:.1f}, p99 {each['p99_ms']:.1f} ms"
-        axis.text(max(each["fps"], reported[each["title"]]) * 1.03, place, text, va="center", fontsize=7)
-        label = "reported (Table I, RTX 4090)" if place == 0 else None
-        axis.plot(reported[each["title"]], place, "D", color="black", markersize=4, label=label, linestyle="none")
+        printed = reported.get(each["title"])
+        axis.text(max(each["fps"], printed or 0) * 1.03, place, text, va="center", fontsize=7)
+        if printed:
+            label = "reported (Table I, RTX 4090)" if place == 0 else None
+            axis.plot(printed, place, "D", color="black", markersize=4, label=label, linestyle="none")
     axis.set_yticks(range(len(rows)), [f"{each['title']}, {each['form']}, {each['way']}" for each in rows], fontsize=7)
     axis.set(xlabel=f"sequences a second, batch {batch}")
-    axis.set_xlim(0, 1.5 * max([each["fps"] for each in rows] + [reported[each["title"]] for each in rows]))
+    axis.set_xlim(0, 1.5 * max([each["fps"] for each in rows] + [reported.get(each["title"], 0) for each in rows]))
     axis.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=4)

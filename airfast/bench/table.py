@@ -55,7 +55,10 @@ def sizes(record: Record) -> Cells:
     rows: list[tuple[str, ...]] = []
     for model in record["models"]:
         figures = [size(model["counts"].get(kind)) for kind in KINDS]
-        rows.append((model["title"], as_printed(reported.pop(model["title"])), *figures))
+        if not model.get("reproduced", True):
+            figures[0] += " (not reproduced)"
+        printed = reported.pop(model["title"], None)
+        rows.append((model["title"], as_printed(printed) if printed else "–", *figures))
     rows += [(name, as_printed(row), "", "", "", "") for name, row in reported.items()]
     title = "Millions of parameters / GFLOP of one clip (T = 64, J = 25); † printed in Table I of the paper"
     return Cells(title, ("model", "reported†", "paper's way", "true", "deployed", "folded"), rows)
@@ -83,6 +86,8 @@ def speeds(record: Record) -> Cells:
             # A network of one form is set beside the form to run.
             base = bases.get((form, way, precision), bases.get(("folded", way, precision), 0))
             rows.append((title, f"{form}, {way}, {precision}", *speed(group, base)))
+        if title not in reported:
+            continue
         printed = reported[title]
         rows.append((title, "reported†", f"{printed / reported[first]:.2f}", f"{printed:.2f}", "", "", "", "", ""))
     title = (

@@ -57,8 +57,12 @@ def run_table1(
     sizes = {each.title: counts(each) for each in subjects}
     if flops:
         record["models"] = [
-            {"title": name, "counts": {kind: asdict(one) for kind, one in found.items()}}
-            for name, found in sizes.items()
+            {
+                "title": each.title,
+                "counts": {kind: asdict(one) for kind, one in sizes[each.title].items()},
+                "reproduced": each.reproduced,
+            }
+            for each in subjects
         ]
     if fps:
         for precision in precisions:

@@ -78,8 +78,9 @@ class MGRL(Method):
             *(nn.Linear(width, width, bias=False), nn.BatchNorm1d(width), nn.ReLU()),
             nn.Linear(width, width, bias=False),
         )
-        edges = torch.tensor([(joint, parent) for joint, parent in enumerate(layout.parents) if parent >= 0])
-        self.register_buffer("degrees", edges.flatten().bincount(minlength=len(layout.parents)), persistent=False)
+        parents = layout.parents
+        degrees = [parents.count(joint) + (parent >= 0) for joint, parent in enumerate(parents)]
+        self.register_buffer("degrees", torch.tensor(degrees), persistent=False)
         legs = [joint in layout.legs for joint in range(len(layout.joints))]
         self.register_buffer("lower", torch.tensor(legs), persistent=False)
         self.register_buffer("partners", torch.empty(0, dtype=torch.int64), persistent=False)

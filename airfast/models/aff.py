@@ -32,7 +32,7 @@ class FourierFilter(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, C, T, J) to (B, C, T, J)."""
-        with torch.autocast(image.device.type, enabled=False):
+        with torch.autocast("cuda" if image.is_cuda else "cpu", enabled=False):  # counted on meta, which has none
             spectrum = torch.fft.rfft2(image.float(), norm="ortho")  # (B, C, T, J/2 + 1)
             grouped = spectrum.unflatten(1, (GROUPS, -1))
             real, imaginary = (torch.relu(each) for each in self._mix(0, grouped.real, grouped.imag))

@@ -150,3 +150,37 @@ def test_table_compares_seed_by_seed_and_leaves_gaps():
     assert cells[0] == ["a", "50.0 ± 14.1", "", *["50.0 ± 14.1"] * 3, "45.87"]
     assert cells[1][:3] == ["b", "70.0", "+10.0"]
     assert cells[2][:3] == ["c", "–", "–"]
+
+
+def test_every_row_of_every_study_is_a_run_of_its_own_method():
+    for study in room.STUDIES.values():
+        jobs = []
+        for variant in study.variants:
+            base = room.base_config("small", 8, (), variant.method)
+            job = room.job_of(room.Path("out"), base, "small", (), variant, 0)
+            assert (job.config.method, job.config.train.epochs) == (variant.method, 8)
+            jobs.append(job)
+        if study.variants[0].method != "air":  # rows of AIR may be one run under some settings
+            assert len({job.name for job in jobs}) == len(jobs)
+            assert len({job.config.to_yaml() for job in jobs}) == len(jobs)
+        assert study.reference in [variant.name for variant in study.variants]
+
+
+def test_rows_of_siblings_say_what_they_change():
+    def settings(study, name):
+        variant = next(each for each in room.STUDIES[study].variants if each.name == name)
+        return room.load_config("small", overrides=variant.overrides, method=variant.method)
+
+    plain = settings("cage", "GE CLR").cage
+    assert (plain.bank, plain.cross, plain.deploy) == ("plain", "none", "cartesian")
+    assert settings("cage", "across systems").cage.cross == "guide"
+    assert settings("cage-speed", "0.3").cage.speed == 0.3
+    assert settings("cage-speed", "0.3").cage.bank == "hybrid"
+    assert settings("crossclr", "never").crossclr.cross_from == 1
+    assert settings("cmd", "alone").cmd.weight == 0
+    assert settings("scd", "joints").scd.masks == "graph"
+    assert settings("ssal", "no mask").ssal.strong == "jitter"
+    assert settings("mgrl", "none").mgrl.merge == "none"
+    assert settings("mgrl-share", "1").mgrl.share == 1
+    family = {each.method for each in room.STUDIES["family"].variants}
+    assert family == {"air", "cage", "crossclr", "cmd", "isc", "scd-net", "ssal", "mgrl"}

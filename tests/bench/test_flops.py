@@ -16,14 +16,23 @@ def counted():
 
 # METHOD 2, "Parity with Table I": millions of parameters and GFLOP to the digit.
 @pytest.mark.parametrize(
-    ("name", "parameters", "flops"), [("air", 84.11, 5.20), ("air-j", 45.76, 2.73), ("umurl", 63.82, 3.13)]
+    ("name", "parameters", "flops"),
+    [
+        ("air", 84.11, 5.20),
+        ("air-j", 45.76, 2.73),
+        ("umurl", 63.82, 3.13),
+        ("crossclr", 19.24, 20.90),  # these three as printed (FAMILY 12)
+        ("cmd", 268.80, 34.24),
+        ("isc", 9.02, 8.73),
+        ("scd-net", 110.32, 10.71),  # which is not the printed 100.18, 8.23
+    ],
 )
 def test_paper_convention_to_the_digit(counted, name, parameters, flops):
     found = counted[name]["paper"]
     assert (round(found.parameters / 1e6, 2), round(found.flops / 1e9, 2)) == (parameters, flops)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("cage", "ssal", "mgrl", "scd-net")])
 def test_paper_convention_is_near_the_papers_row(counted, name):
     title = next(each.title for each in choose((name,)))
     found, printed = counted[name]["paper"], reported(title)
@@ -57,6 +66,30 @@ def test_true_parameters(counted, name, graph, deployed):
     assert round(counted[name]["deployed"].parameters / 1e6, 2) == deployed
 
 
+# FAMILY 12: true millions of parameters of what trains and of what is deployed; our ST-GCN and A-GCN have a bias fewer
+# a subset.
+@pytest.mark.parametrize(
+    ("name", "graph", "deployed", "fewer"),
+    [
+        ("crossclr", 18.961, 9.25, 2816),
+        ("cmd", 268.8017, 133.61, 0),
+        ("scd-net", 177.48, 71.17, 0),
+        ("cage", None, 6.91, 2816),
+        ("ssal", None, 0.910, 704),
+        ("mgrl", None, 0.821, 704),
+    ],
+)
+def test_true_parameters_of_the_siblings(counted, name, graph, deployed, fewer):
+    places = 3 if name == "crossclr" else 2 if name == "cage" else 1
+    assert (counted[name]["deployed"].parameters + places * fewer) / 1e6 == pytest.approx(deployed, abs=6e-3)
+    if graph:
+        assert (counted[name]["true"].parameters + 2 * places * fewer) / 1e6 == pytest.approx(graph, abs=5e-3)
+
+
+def test_which_rows_are_reproduced():
+    assert [each.name for each in choose(NAMES) if not each.reproduced] == ["scd-net"]
+
+
 def test_folding_takes_28_percent_of_the_operations(counted):
     ratio = {name: counted[name]["folded"].flops / counted[name]["deployed"].flops for name in ("air", "air-j")}
     assert ratio == pytest.approx({"air": 0.71, "air-j": 0.63}, abs=0.01)  # 7 of 10 and 5 of 8 H² a token
@@ -67,5 +100,5 @@ def test_nine_reported_rows():
 
 
 def test_an_unknown_model_is_named():
-    with pytest.raises(InputError, match="--models cmd: expected some of air,air-j"):
-        choose(("air", "cmd"))
+    with pytest.raises(InputError, match="--models cdm: expected some of air,air-j"):
+        choose(("air", "cdm"))

@@ -46,6 +46,15 @@ def test_sizes_and_speeds_side_by_side(tmp_path):
     assert (tmp_path / "table1.png").stat().st_size > 10_000
 
 
+def test_a_row_that_is_not_reproduced_and_one_that_is_not_printed(tmp_path):
+    record = run_table1(("mgrl", "scd-net"), batches=(1,), repeats=1)
+    sizes, speeds = tables(record)
+    assert sizes.rows[0][:3] == ("MGRL", "–", sizes.rows[0][2])
+    assert sizes.rows[1][1:3] == ("100.18/8.23", "110.32/10.71 (not reproduced)")
+    assert "MGRL | reported" not in speeds.markdown()
+    plot(record, tmp_path / "table1.png")
+
+
 def test_the_command(run, tmp_path):  # noqa: F811
     file = tmp_path / "found.json"
     status, out, _ = run("bench", "--flops", "--models", "air-j", "--json", file, "--plot", tmp_path / "p.png")
@@ -66,7 +75,7 @@ def test_explain_needs_nothing_else(run):  # noqa: F811
     ("words", "piece"),
     [
         ((), "say what to measure: --flops, --fps, --labels"),
-        (("--flops", "--models", "cmd"), "--models cmd: expected some of air,air-j"),
+        (("--flops", "--models", "cdm"), "--models cdm: expected some of air,air-j"),
         (("--flops", "--compile"), "--compile: belongs to --fps"),
         (("--labels", "--batch", "4"), "--batch: belongs to --fps"),
         (("--labels", "--json", "x.json"), "--json: belongs to --flops and --fps"),
