@@ -89,7 +89,8 @@ def speeds(record: Record) -> Cells:
         if title not in reported:
             continue
         printed = reported[title]
-        rows.append((title, "reported†", f"{printed / reported[first]:.2f}", f"{printed:.2f}", "", "", "", "", ""))
+        ratio = f"{printed / reported[first]:.2f}" if first in reported else "–"
+        rows.append((title, "reported†", ratio, f"{printed:.2f}", "", "", "", "", ""))
     title = (
         f"Speed of what is deployed at batch {record['speeds'][0]['batch']}, ms; ×: of {first} run alike; "
         "limit: share of it reached; best: seq/s at which batch; † printed in Table I, for an RTX 4090"
