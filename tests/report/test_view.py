@@ -156,8 +156,12 @@ def test_a_browser_seeks_and_plays(page):
     still = browse("--virtual-time-budget=1500", "--dump-dom", f"{page.as_uri()}#t=0.5")
     assert 'data-ready="true"' in still
     assert re.search(r'id="now"[^>]*>0\.50 s of', still)
-    moving = browse("--virtual-time-budget=6000", "--dump-dom", f"{page.as_uri()}#play")
-    assert float(re.search(r'id="now"[^>]*>([0-9.]+) s of', moving)[1]) > 0.1
+
+    def played(budget):  # the clip starts over at its end, so that one moment may be its first
+        moving = browse(f"--virtual-time-budget={budget}", "--dump-dom", f"{page.as_uri()}#play")
+        return float(re.search(r'id="now"[^>]*>([0-9.]+) s of', moving)[1])
+
+    assert any(played(budget) > 0.1 for budget in (500, 800, 1500))
     top = re.search(r"<output>([^<]*)</output>", still)[1]
     windows = data_of(page)["clips"][0]["windows"]
     near = min(windows, key=lambda each: abs(each["middle"] - 0.5))
