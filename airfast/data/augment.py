@@ -29,11 +29,10 @@ def mild(clips: Tensor, mirror: Tensor, generator: Generator) -> Tensor:
         mirror: (J,) int64, the layout's permutation of left and right, on the device of the clips.
         generator: on the device of the clips.
     """
-    batch = clips.shape[0]
-    flip = uniform((batch, 1, 1, 1), 0, 1, clips, generator) < 0.5
-    swapped = torch.where(flip, clips.index_select(-1, mirror), clips)
+    mirrored = coin(clips, generator)
+    swapped = torch.where(mirrored, clips.index_select(-1, mirror), clips)
     turn = turns(clips, math.radians(15), generator)
-    across = torch.where(flip[..., 0], -turn[:, :, :1], turn[:, :, :1])  # x changes sign with the sides
+    across = torch.where(mirrored[..., 0], -turn[:, :, :1], turn[:, :, :1])  # x changes sign with the sides
     clips = transform_coordinates(swapped, torch.cat([across, turn[:, :, 1:]], dim=2))
     jitter = torch.randn(clips[:, :3].shape, generator=generator, device=clips.device, dtype=clips.dtype) * 0.005
     return torch.cat([clips[:, :3] + jitter, clips[:, 3:]], dim=1)
@@ -54,7 +53,7 @@ def family(clips: Tensor, generator: Generator) -> Tensor:
         clips: (B, 3, T, J).
         generator: on the device of the clips.
     """
-    shear = uniform((clips.shape[0], 1, 1, 1), 0, 1, clips, generator) < 0.5
+    shear = coin(clips, generator)
     sheared = transform_coordinates(clips, shears(clips, generator))
     return torch.where(shear, sheared, corrupt_joints(clips, generator))
 
@@ -73,9 +72,8 @@ def corrupt_joints(clips: Tensor, generator: Generator) -> Tensor:
     are, bit for bit. As the public code of the family does it (15 of 25 joints).
     """
     chosen = chosen_joints(clips, 0.6, generator)
-    zero = uniform((clips.shape[0], 1, 1, 1), 0, 1, clips, generator) < 0.5
-    mixed = transform_coordinates(clips, uniform((clips.shape[0], 3, 3), -1, 1, clips, generator))
-    return torch.where(chosen, torch.where(zero, 0.0, mixed), clips)
+    zero = coin(clips, generator)
+    return torch.where(chosen, torch.where(zero, 0.0, distorted(clips, generator)), clips)
 
 
 def crop_pad(clips: Tensor, share: int, generator: Generator) -> Tensor:
@@ -91,16 +89,24 @@ def crop_pad(clips: Tensor, share: int, generator: Generator) -> Tensor:
 
 def chosen_joints(clips: Tensor, share: float, generator: Generator) -> Tensor:
     """A share of the joints, drawn for each clip: (B, 1, 1, J) bool."""
-    batch, joints = clips.shape[0], clips.shape[-1]
-    ranks = uniform((batch, joints), 0, 1, clips, generator).argsort(dim=1).argsort(dim=1)
-    return (ranks < round(share * joints))[:, None, None]
+    joints = clips.shape[-1]
+    return (random_ranks(clips, joints, generator) < round(share * joints))[:, None, None]
 
 
 def jitter(clips: Tensor, share: float, generator: Generator) -> Tensor:
     """A share of the joints, drawn for each clip, multiplied by one 3×3 matrix of U(−1, 1); the others stay."""
     chosen = chosen_joints(clips, share, generator)
-    matrices = uniform((clips.shape[0], 3, 3), -1, 1, clips, generator)
-    return torch.where(chosen, transform_coordinates(clips, matrices), clips)
+    return torch.where(chosen, distorted(clips, generator), clips)
+
+
+def random_ranks(clips: Tensor, count: int, generator: Generator) -> Tensor:
+    """A permutation of 0..count−1 for each clip; those below n are n of them at random: (B, count)."""
+    return uniform((clips.shape[0], count), 0, 1, clips, generator).argsort(dim=1).argsort(dim=1)
+
+
+def distorted(clips: Tensor, generator: Generator) -> Tensor:
+    """All joints of each clip multiplied by one 3×3 matrix of U(−1, 1)."""
+    return transform_coordinates(clips, uniform((clips.shape[0], 3, 3), -1, 1, clips, generator))
 
 
 def coin(clips: Tensor, generator: Generator) -> Tensor:
@@ -140,9 +146,9 @@ def part_mask(clips: Tensor, parts: Tensor, count: int, generator: Generator) ->
         generator: on the device of the clips.
     """
     batch, _, frames, _ = clips.shape
-    ranks = uniform((batch, count), 0, 1, clips, generator).argsort(dim=1).argsort(dim=1)
+    ranks = random_ranks(clips, count, generator)
     hidden = ranks < 1 + coin(clips, generator)[:, 0, 0].long()  # (B, parts)
-    order = uniform((batch, frames), 0, 1, clips, generator).argsort(dim=1).argsort(dim=1)
+    order = random_ranks(clips, frames, generator)
     most = max(1, frames // 8)
     lost = order < torch.randint(1, most + 1, (batch, 1), generator=generator, device=clips.device)
     return clips.masked_fill(hidden[:, parts][:, None, None] | lost[:, None, :, None], 0.0)
@@ -169,7 +175,7 @@ def graph_mask(clips: Tensor, near: Tensor, generator: Generator) -> Tensor:
 
 def segment_mask(clips: Tensor, generator: Generator) -> Tensor:
     """Six of sixteen runs of T/16 frames set to zero."""
-    batch, _, frames, _ = clips.shape
-    ranks = uniform((batch, 16), 0, 1, clips, generator).argsort(dim=1).argsort(dim=1)
+    frames = clips.shape[2]
+    ranks = random_ranks(clips, 16, generator)
     run = torch.arange(frames, device=clips.device) * 16 // frames
     return clips.masked_fill((ranks < 6)[:, run][:, None, :, None], 0.0)

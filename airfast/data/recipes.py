@@ -9,6 +9,7 @@ from airfast.data.augment import (
     chosen_joints,
     coin,
     crop_pad,
+    distorted,
     flip,
     graph_mask,
     jitter,
@@ -84,7 +85,7 @@ def strong(
         generator: on the device of the view.
     """
     if how != "mask":
-        mixed = transform_coordinates(view, uniform((len(view), 3, 3), -1, 1, view, generator))
+        mixed = distorted(view, generator)
         view = torch.where(coin(view, generator) & arms, mixed, view)
     if how != "jitter":
         view = torch.where(coin(view, generator), part_mask(view, parts, count, generator), view)

@@ -86,9 +86,8 @@ class Cage(NetworkContrast):
             views: (B, C, T, J): of the queries, of the keys, and the ambiguous samples.
             batch: (B,) int64, the clips.
         """
-        query, key = self.queries(views[0]), self.keys(views[1])
+        query, key = self.embedded(views, batch)
         harder = self.keys(views[2]) if self.ambiguous else {}
-        self.kept = batch, key
         if self.settings.bank == "hybrid":
             self.kept = torch.cat([batch, batch]), {each: torch.cat([key[each], harder[each]]) for each in key}
         named = {each: self._within(query[each], key[each], harder.get(each), each, batch) for each in self.names}

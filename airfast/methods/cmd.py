@@ -51,8 +51,7 @@ class CMD(NetworkContrast):
             views: (B, C, T, J), of the queries and of the keys.
             batch: (B,) int64, the clips.
         """
-        query, key = self.queries(views[0]), self.keys(views[1])
-        self.kept = batch, key
+        query, key = self.embedded(views, batch)
         named = {each: self.against_queue(query[each], key[each], each, batch) for each in self.names}
         if self.weight and len(self.names) > 1:
             teachers = {each: key[each] @ self.queue(each).rows.T for each in self.names}  # (B, K)

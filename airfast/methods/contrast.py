@@ -225,6 +225,12 @@ class NetworkContrast(Contrastive):
         """The network of a name and its head."""
         return Embedding(self._network(name), self.heads[name])
 
+    def embedded(self, views: Sequence[Tensor], batch: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Queries of the first view and keys of the second, which are kept to be queued: (B, dim) by network."""
+        query, key = self.queries(views[0]), self.keys(views[1])
+        self.kept = batch, key
+        return query, key
+
     def queries(self, view: Tensor) -> dict[str, Tensor]:
         """Unit rows (B, dim) of every network for a view (B, C, T, J)."""
         with self.autocast(view):

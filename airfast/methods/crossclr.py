@@ -65,8 +65,7 @@ class CrosSCLR(NetworkContrast):
             views: (B, C, T, J), of the queries and of the keys.
             batch: (B,) int64, the clips.
         """
-        query, key = self.queries(views[0]), self.keys(views[1])
-        self.kept = batch, key
+        query, key = self.embedded(views, batch)
         if self.stage == 1:
             return {each: self.against_queue(query[each], key[each], each, batch) for each in self.names}
         own = {each: (query[each] * key[each]).sum(dim=1) for each in self.names}  # (B,)

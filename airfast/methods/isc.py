@@ -59,8 +59,7 @@ class ISC(NetworkContrast):
             views: (B, C, T, J), of the queries and of the keys.
             batch: (B,) int64, the clips.
         """
-        query, key = self.queries(views[0]), self.keys(views[1])
-        self.kept = batch, key
+        query, key = self.embedded(views, batch)
         others = tuple(reversed(self.names))
         pairs = zip(("first", "second"), self.names, others, strict=False)
         return {name: self.against_queue(query[ours], key[other], other, batch) for name, ours, other in pairs}
