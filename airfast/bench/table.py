@@ -23,7 +23,11 @@ class Cells:
         """For a terminal."""
         table = Table(title=self.title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         for head in self.heads:
-            table.add_column(head, justify="left" if head in ("model", "run") else "right", no_wrap=head != "model")
+            table.add_column(
+                head,
+                justify="left" if head in ("model", "run") else "right",
+                no_wrap=head not in ("model", "paper's way"),
+            )
         for row in self.rows:
             table.add_row(*row)
         return table
