@@ -39,9 +39,10 @@ class Refinement(nn.Module):
         """(B, in, T, J) to (B, out, T, J)."""
         heard = torch.zeros((), device=clips.device)
         layers = zip(self.first, self.second, self.value, self.widen, strict=True)
+        mean = clips.mean(dim=2, keepdim=True)  # W₁ and W₂ commute with it, and so read one frame
         for graph, (first, second, value, widen) in zip(self.graph, layers, strict=True):
-            here, there = first(clips).mean(dim=2), second(clips).mean(dim=2)  # (B, r, J)
-            refined = graph + self.alpha * widen(torch.tanh(there[..., :, None] - here[..., None, :]))  # (B, out, J, J)
+            here, there = first(mean), second(mean).transpose(2, 3)  # (B, r, 1, J), (B, r, J, 1)
+            refined = graph + self.alpha * widen(torch.tanh(there - here))  # (B, out, J, J)
             heard = heard + value(clips) @ refined
         return torch.relu(self.norm(heard) + self.shortcut(clips))
 

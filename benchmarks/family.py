@@ -1,0 +1,296 @@
+"""AIR and its siblings on the same clips: what each learns, against its own untrained network, and what it costs.
+
+    python -m benchmarks.family SET [--name bandai1] [--epochs 40] [--seeds 5] [--jobs 2] [--splits random group]
+    python -m benchmarks.family --costs
+    python -m benchmarks.family
+
+SET is a prepared set with labels. A seed draws the split, weights and views, the same for every row. Each method runs
+on AIR's ordinary views (equal) and on those it was published with (own); no row is told action or person. A finished
+run goes into results/family.json at once, and is not made again: a recording may take several evenings. --costs times
+what each method deploys, on a quiet machine. Without SET, or when the runs are made, writes family.md and family.png.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from airfast.ablation.ablate import STUDIES, Variant
+from airfast.ablation.report import mean_sd
+from airfast.ablation.sweep import EVALUATIONS, Job, SweepState, run_sweep
+from airfast.bench.machine import machine
+from airfast.config import Config, load_config
+from airfast.evaluate.table import half_width
+from airfast.methods.choose import build_deployed
+from airfast.runs.folder import read_evaluation, read_metrics
+from airfast.skeletons.layout import load_layout
+from benchmarks.quality import SPLITS
+
+RESULTS = Path(__file__).parent / "results"
+RECORD = RESULTS / "family.json"
+METHODS = {variant.name: variant for variant in STUDIES["family"].variants}
+VIEWS = {"equal": "mild", "own": "method"}
+HELD_OUT = 0.2  # share of the clips, or of the actions
+WARM_UP = 0.5  # share of AIR's epochs, as in the preset
+Record = dict[str, Any]
+
+
+def config_of(variant: Variant, split: str, views: str, epochs: int, seed: int) -> Config:
+    """The preset `small`, with bf16 products, which halve the time of the graph networks on a processor that has them."""
+    settings = [
+        f"train.epochs={epochs}",
+        "train.precision=bf16",
+        f"split.kind={split}",
+        f"split.test_fraction={HELD_OUT}",
+    ]
+    settings += [f"inputs.augmentation={VIEWS[views]}", *variant.overrides]
+    settings += [f"air.warmup={round(WARM_UP * epochs)}"] if variant.method == "air" else []
+    return load_config("small", overrides=tuple(settings), method=variant.method, seed=seed)
+
+
+def figures(job: Job) -> dict[str, list[float]]:
+    """``features, probe`` to accuracy and macro-F1, means over the probes of one run."""
+    found = {}
+    for file in EVALUATIONS:
+        for row in read_evaluation(job.folder / file)["rows"]:
+            if row["probe"] != "linear, best":
+                found[f"{row['features']}, {row['probe']}"] = [row[each]["mean"] for each in ("accuracy", "macro_f1")]
+    return found
+
+
+def record_runs(record: Record, data: Path, name: str, given: argparse.Namespace) -> None:
+    """Make the runs that the record lacks, seed by seed, and note each as it ends."""
+    told = {"set": name, "epochs": given.epochs}
+    known = {tuple(run[key] for key in ("set", "split", "views", "method", "seed")) for run in record["runs"]}
+    wanted = {}
+    for seed, split, views, method in product(range(given.seeds), given.splits, given.views, METHODS):
+        if (name, split, views, method, seed) not in known:
+            job = Job(
+                given.work / f"{name}-{given.epochs}-{split}-{views}-{method.replace(' ', '-').lower()}-{seed}",
+                config_of(METHODS[method], split, views, given.epochs, seed),
+            )
+            wanted[job] = told | {"split": split, "views": views, "method": method, "seed": seed}
+
+    def note(state: SweepState) -> None:
+        for line in state.news:
+            print(f"{state.runs} of {state.runs_in_all} runs, {line}", flush=True)
+        for job in [job for job in wanted if job.finished()]:
+            epochs = [sum(each["seconds"].values()) for each in read_metrics(job.folder)]
+            record["runs"].append(
+                wanted.pop(job) | {"epoch_seconds": statistics.median(epochs), "figures": figures(job)}
+            )
+            RECORD.write_text(json.dumps(record, indent=1) + "\n")
+
+    if wanted:
+        record["machine"], record["jobs"] = machine(torch.device("cpu")), given.jobs
+        for line in run_sweep(data, tuple(wanted), given.jobs, "cpu", note):
+            print(f"failed: {line}", flush=True)
+
+
+def costs(repeats: int = 7, calls: int = 20) -> list[Record]:
+    """Parameters and latency of what each method deploys at `small`: one clip of 21 joints a call, one thread.
+
+    Methods are timed in turn, so that a busy moment falls on all alike; the median of the repeats' medians.
+    """
+    torch.set_num_threads(1)
+    layout = load_layout("bandai")
+    subjects = {}
+    for name, variant in METHODS.items():
+        config = config_of(variant, "random", "equal", 40, 0)
+        network = build_deployed(config, layout).eval()
+        readings = torch.randn(1, 3 * len(config.modalities), config.inputs.frames, len(layout.joints))
+        subjects[name] = (network, readings)
+    seconds: dict[str, list[float]] = {name: [] for name in subjects}
+    with torch.inference_mode():
+        for _ in range(repeats + 1):
+            for name, (network, readings) in subjects.items():
+                taken = []
+                for _ in range(calls):
+                    start = time.perf_counter()
+                    network(readings)
+                    taken.append(time.perf_counter() - start)
+                seconds[name].append(statistics.median(taken))
+    return [
+        {
+            "method": name,
+            "parameters": sum(each.numel() for each in network.parameters()),
+            "ms": 1000 * statistics.median(seconds[name][1:]),  # the first repeat is the warm-up
+        }
+        for name, (network, _) in subjects.items()
+    ]
+
+
+class Cell:
+    """The runs of a set, a split and a kind of views."""
+
+    def __init__(self, record: Record, name: str, split: str, views: str) -> None:
+        self.runs: dict[tuple[str, int], Record] = {
+            (run["method"], run["seed"]): run
+            for run in record["runs"]
+            if (run["set"], run["split"], run["views"]) == (name, split, views)
+        }
+
+    def seeds(self, method: str) -> list[int]:
+        """Those that are recorded."""
+        return sorted(seed for each, seed in self.runs if each == method)
+
+    def values(self, method: str, features: str, figure: int = 0) -> list[float]:
+        """A figure of every seed, in percent; ``features`` as in :func:`figures`."""
+        return [100 * self.runs[method, seed]["figures"][features][figure] for seed in self.seeds(method)]
+
+    def over(self, method: str, features: str, baseline: str) -> str:
+        """What pre-training gains over a baseline on the same split, and the interval of its mean."""
+        pairs = zip(self.values(method, features), self.values(method, baseline), strict=True)
+        return corrected([ours - theirs for ours, theirs in pairs])
+
+
+def corrected(found: Sequence[float]) -> str:
+    """``mean [95 % interval]``, wider by √(1 + n·test/train): the splits of the seeds share clips.
+
+    Source: Nadeau and Bengio, Machine Learning 2003.
+    """
+    half = half_width(found)
+    if not found or half is None:
+        return mean_sd(found)
+    half *= (1 + len(found) * HELD_OUT / (1 - HELD_OUT)) ** 0.5
+    mean = statistics.fmean(found)
+    return f"{mean:+.1f} [{mean - half:+.1f}, {mean + half:+.1f}]"
+
+
+LINEAR, NEAREST = "pre-trained, linear", "pre-trained, 1-NN"
+BASELINES = {
+    "majority": ("majority, –", None),
+    "hand-made": ("hand-made, linear", "hand-made, 1-NN"),
+    "hand-made, forest": ("hand-made, forest", None),
+}
+
+
+def table(record: Record, name: str, split: str) -> list[str]:
+    """A set and a split as Markdown."""
+    equal, own = (Cell(record, name, split, views) for views in VIEWS)
+    cost = {each["method"]: each for each in record["costs"]}
+    epochs, seeds = (sorted({run[key] for run in equal.runs.values()}) for key in ("epochs", "seed"))
+    head = "method|linear|over its untrained network|over hand-made|macro-F1|1-NN|own views: linear|1-NN|s/epoch"
+    head += "|parameters|ms a clip"
+    lines = [
+        f"## {name}, {SPLITS[split]}",
+        "",
+        f"{epochs[0]} epochs; {len(seeds)} seeds, fewer where a row says so.",
+        "",
+        f"| {' | '.join(head.split('|'))} |",
+        "|---|" + "--:|" * head.count("|"),
+    ]
+    for method in METHODS:
+        seconds = [run["epoch_seconds"] for (each, _), run in equal.runs.items() if each == method]
+        if not seconds:
+            continue
+        fewer = len(equal.seeds(method))
+        cells = [
+            method if fewer == len(seeds) else f"{method} ({fewer} seeds)",
+            mean_sd(equal.values(method, LINEAR)),
+            equal.over(method, LINEAR, "untrained, linear"),
+            equal.over(method, LINEAR, "hand-made, linear"),
+            mean_sd(equal.values(method, LINEAR, 1)),
+            mean_sd(equal.values(method, NEAREST)),
+            mean_sd(own.values(method, LINEAR)),
+            mean_sd(own.values(method, NEAREST)),
+            f"{statistics.median(seconds):.1f}",
+            f"{cost[method]['parameters']:,}" if method in cost else "–",
+            f"{cost[method]['ms']:.1f}" if method in cost else "–",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    for title, (linear, nearest) in BASELINES.items():
+        if linear in next(iter(equal.runs.values()))["figures"]:
+            near = mean_sd(equal.values("AIR", nearest)) if nearest else "–"
+            cells = [title, mean_sd(equal.values("AIR", linear)), "", "", mean_sd(equal.values("AIR", linear, 1)), near]
+            lines.append(f"| {' | '.join([*cells, *[''] * (head.count('|') + 1 - len(cells))])} |")
+    return lines
+
+
+def markdown(record: Record) -> str:
+    """The record as a page."""
+    lines = [
+        "# AIR and its siblings",
+        "",
+        "Accuracy of frozen features on test clips in percent, mean ± sd over seeds; a seed draws split, weights and "
+        "views, the same for every row, and no row knows action or person. Preset small, equal epochs, batches and "
+        "views; `own views` are those that each method was published with. `over`: seed by seed, with the 95 % "
+        "interval of the mean, widened because the splits of the seeds overlap (Nadeau and Bengio); one that holds 0 is "
+        "no difference. Seconds an epoch: median, one thread a run, two runs at a time, bf16 products. Parameters and "
+        "milliseconds are of what is deployed, one clip at a time, one thread, fp32. "
+        f"{record['machine']['cpu']}, torch {record['machine']['versions']['torch']}.",
+        "",
+    ]
+    for name, split in dict.fromkeys((run["set"], run["split"]) for run in record["runs"]):
+        lines += [*table(record, name, split), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def figure(record: Record) -> Figure:
+    """A panel a set and split: linear accuracy of the features against milliseconds a clip."""
+    panels = list(dict.fromkeys((run["set"], run["split"]) for run in record["runs"]))
+    page = Figure(figsize=(6.0 * len(panels), 5.0), layout="constrained")
+    for axes, (name, split) in zip(page.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        draw(axes, record, name, split)
+    return page
+
+
+def draw(axes: Axes, record: Record, name: str, split: str) -> None:
+    """One panel: a disc is a method on equal views, a ring on its own; a cross its untrained network."""
+    for views, fill in (("equal", "black"), ("own", "none")):
+        cell = Cell(record, name, split, views)
+        for cost in record["costs"]:
+            method = cost["method"]
+            found = cell.values(method, LINEAR)
+            if not found:
+                continue
+            axes.plot(cost["ms"], statistics.fmean(found), "o", color="black", markerfacecolor=fill, markersize=7)
+            if views == "equal":
+                untrained = statistics.fmean(cell.values(method, "untrained, linear"))
+                axes.plot(cost["ms"], untrained, "x", color="0.5", markersize=6)
+                place = (cost["ms"], statistics.fmean(found))
+                axes.annotate(method, place, xytext=(7, 3), textcoords="offset points", fontsize=8)
+    cell = Cell(record, name, split, "equal")
+    level = statistics.fmean(cell.values("AIR", "hand-made, linear"))
+    axes.axhline(level, color="0.5", linestyle="--", linewidth=1)
+    axes.annotate("hand-made", (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
+    axes.set_xscale("log")
+    axes.set(xlabel="ms a clip, deployed", ylabel="linear accuracy (%)", title=f"{name}, {SPLITS[split]}")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def main() -> None:
+    """Run what is missing, record, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("set", type=Path, nargs="?")
+    parser.add_argument("--name", help="of the set in the record; the folder's own if not given")
+    parser.add_argument("--splits", nargs="+", default=["random", "group"], choices=tuple(SPLITS))
+    parser.add_argument("--views", nargs="+", default=[*VIEWS], choices=tuple(VIEWS))
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "airfast-family")
+    parser.add_argument("--costs", action="store_true")
+    given = parser.parse_args()
+    record: Record = json.loads(RECORD.read_text()) if RECORD.exists() else {"runs": [], "costs": []}
+    if given.costs:
+        record["costs"] = costs()
+        RECORD.write_text(json.dumps(record, indent=1) + "\n")
+    if given.set is not None:
+        record_runs(record, given.set, given.name or given.set.name, given)
+    if record["runs"]:
+        (RESULTS / "family.md").write_text(markdown(record))
+        figure(record).savefig(RESULTS / "family.png", dpi=130, metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    main()
