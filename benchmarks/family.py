@@ -45,7 +45,7 @@ Record = dict[str, Any]
 
 
 def config_of(variant: Variant, split: str, views: str, epochs: int, seed: int) -> Config:
-    """The preset `small`, with bf16 products, which halve the time of the graph networks on a processor that has them."""
+    """The preset `small`, with bf16 products, half the time of graph networks on a processor that has it."""
     settings = [
         f"train.epochs={epochs}",
         "train.precision=bf16",
@@ -224,9 +224,9 @@ def markdown(record: Record) -> str:
         "Accuracy of frozen features on test clips in percent, mean ± sd over seeds; a seed draws split, weights and "
         "views, the same for every row, and no row knows action or person. Preset small, equal epochs, batches and "
         "views; `own views` are those that each method was published with. `over`: seed by seed, with the 95 % "
-        "interval of the mean, widened because the splits of the seeds overlap (Nadeau and Bengio); one that holds 0 is "
-        "no difference. Seconds an epoch: median, one thread a run, two runs at a time, bf16 products. Parameters and "
-        "milliseconds are of what is deployed, one clip at a time, one thread, fp32. "
+        "interval of the mean, widened because the splits of the seeds overlap (Nadeau and Bengio); one that holds 0 "
+        "is no difference. Seconds an epoch: median, one thread a run, two runs at a time, bf16 products. Parameters "
+        "and milliseconds are of what is deployed, one clip at a time, one thread, fp32. "
         f"{record['machine']['cpu']}, torch {record['machine']['versions']['torch']}.",
         "",
     ]

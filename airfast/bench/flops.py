@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from airfast.bench.subjects import CLIP, Subject
@@ -60,9 +61,26 @@ def true_count(network: nn.Module, run: Callable[[], object]) -> Count:
 
     On the CPU the counter takes a fused attention for nothing; on meta attention is two plain products.
     """
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with FlopCounterMode(display=False) as counter, Recurrences() as recurrences, torch.no_grad():
         run()
-    return Count(sum(each.numel() for each in network.parameters()), counter.get_total_flops())
+    spent = counter.get_total_flops() + recurrences.flops
+    return Count(sum(each.numel() for each in network.parameters()), spent)
+
+
+class Recurrences(TorchFunctionMode):
+    """Counts recurrent layers by their shapes: on meta PyTorch takes each frame of them apart, which takes seconds."""
+
+    flops = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """A GRU of one direction and one layer, batch first, to the states of its frames and the last one."""
+        if getattr(func, "__name__", "") != "gru":
+            return func(*args, **(kwargs or {}))
+        clips, _, (of_inputs, of_states, *_) = args[:3]
+        batch, frames, _ = clips.shape
+        self.flops += 2 * batch * frames * (of_inputs.numel() + of_states.numel())
+        width = of_states.shape[1]
+        return clips.new_empty(batch, frames, width), clips.new_empty(1, batch, width)
 
 
 def paper_count(network: nn.Module, run: Callable[[], object]) -> Count:
@@ -76,7 +94,7 @@ def paper_count(network: nn.Module, run: Callable[[], object]) -> Count:
     for module in visible(network):
         parameters += sum(each.numel() for each in module.parameters())
         hooks.append(module.register_forward_hook(lambda layer, _, out: spent.append(products(layer, out))))
-    with torch.no_grad():
+    with torch.no_grad(), Recurrences():
         run()
     for hook in hooks:
         hook.remove()

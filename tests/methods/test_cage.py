@@ -28,7 +28,7 @@ from tests.crossings import crossings
 TINY = (
     "inputs.frames=16",
     "model.hidden=8",
-    "train.batch_size=16",
+    "train.batch_size=5",
     "train.epochs=4",
     "train.checkpoint_every=2",
     "split.kind=random",
@@ -273,7 +273,7 @@ def test_own_old_keys_can_be_hidden(begun):
 @pytest.fixture(scope="module")
 def data(walkers, tmp_path_factory):
     place = tmp_path_factory.mktemp("cage") / "set"
-    walkers.select(range(0, 60, 2)).save(place)
+    walkers.select(range(0, 60, 5)).save(place)
     return place
 
 

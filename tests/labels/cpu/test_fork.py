@@ -1,5 +1,6 @@
 """A child that was forked after the label stage was used can use it too: it has a thread of its own and no other."""
 
+import faulthandler
 import os
 import sys
 import time
@@ -22,6 +23,7 @@ def test_a_forked_child_labels_as_its_parent(threads, knn):
     ours = generate_labels(rows, knn=knn, eps=0.9)
     child = os.fork()
     if not child:
+        faulthandler.dump_traceback_later(LIMIT / 2, exit=True)  # where it hangs, should it
         try:
             theirs = generate_labels(rows, knn=knn, eps=0.9)
             os._exit(0 if torch.equal(ours.labels, theirs.labels) and torch.get_num_threads() == 1 else 3)

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("triton", reason="Triton is not installed (pip install triton)")
 
-CAPABILITIES = (89, 90)  # of an RTX 4090 and an H100
+CAPABILITIES = (89,)  # of an RTX 4090; `python -m airfast.bench.compiled` takes any
 SLOW = 30  # seconds: a kernel that spills kilobytes takes a minute; here the slowest takes one
 
 
