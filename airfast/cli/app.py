@@ -284,8 +284,14 @@ def label(
     metric: Annotated[str, typer.Option(help="jaccard, euclidean or cosine")] = "jaccard",
     eps: Annotated[float, typer.Option(help="Largest distance of two neighbours.")] = 0.6,
     min_samples: Annotated[int, typer.Option(help="Neighbours of a core sample, itself included.")] = 4,
-    k1: Annotated[int, typer.Option(help="Neighbours of the reciprocal sets, itself included.")] = 30,
-    k2: Annotated[int, typer.Option(help="Neighbours of the local query expansion, itself included.")] = 6,
+    k1: Annotated[
+        str, typer.Option(help="Neighbours of the reciprocal sets, itself included; with --groups: within,across.")
+    ] = "30",
+    k2: Annotated[str, typer.Option(help="Neighbours of the local query expansion, likewise.")] = "6",
+    groups: Annotated[
+        Path | None, typer.Option(help="Camera, action or person of each row: .npy, or column group of a .csv.")
+    ] = None,
+    cannot_link: Annotated[bool, typer.Option("--cannot-link", help="No two of a group are neighbours.")] = False,
     agreement_k: Annotated[int, typer.Option(help="Neighbours compared by Eq. 1, itself excluded.")] = 20,
     knn: Annotated[str, typer.Option(help="exact, hnsw or ivf")] = "exact",
     dbscan: Annotated[str, typer.Option(help="On a GPU: auto, cuml or graph; same labels.")] = "auto",
@@ -294,25 +300,33 @@ def label(
     out: Annotated[Path, typer.Option(help="Parquet file.")] = Path("labels.parquet"),
 ) -> None:
     """Cluster features into discrete labels: kNN, k-reciprocal Jaccard, DBSCAN, agreement."""
+    from airfast.cli.console import stating
     from airfast.cli.screen import announce_compilation, show_labels
     from airfast.labels import generate_labels, load_features
+    from airfast.labels.features import load_groups
+    from airfast.labels.groups import one_or_pair
 
     first, second = load_features(features), None if view is None else load_features(view)
+    known = None if groups is None else load_groups(groups)
     announce_compilation()
-    found = generate_labels(
-        first,
-        second,
-        metric=metric,
-        eps=eps,
-        min_samples=min_samples,
-        k1=k1,
-        k2=k2,
-        agreement_k=agreement_k,
-        knn=knn,
-        dbscan=dbscan,
-        backend=backend,
-        memory_mb=memory_mb,
-    )
+    with stating() as state:
+        found = generate_labels(
+            first,
+            second,
+            metric=metric,
+            eps=eps,
+            min_samples=min_samples,
+            k1=one_or_pair(k1, "--k1"),
+            k2=one_or_pair(k2, "--k2"),
+            groups=known,
+            cannot_link=cannot_link,
+            agreement_k=agreement_k,
+            knn=knn,
+            dbscan=dbscan,
+            backend=backend,
+            memory_mb=memory_mb,
+            verbose=state,
+        )
     found.save(out)
     show_labels(found, out)
 

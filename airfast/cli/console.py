@@ -93,5 +93,5 @@ def show_predictions(found: Any) -> None:
 @contextmanager
 def stating() -> Iterator[Callable[[str], None]]:
     """A line that says what is being done, where the output is a terminal."""
-    with console.status("counting") as status:
+    with console.status("…") as status:
         yield status.update

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeVar, overload
 
 import torch
@@ -11,10 +12,18 @@ from airfast.errors import InputError
 from airfast.labels.choose import resolve
 from airfast.labels.cuda.blocks import free_bytes
 from airfast.labels.features import as_matrix, finite_rows, unit_rows
+from airfast.labels.groups import Groups, allowed, checked_groups, encode_groups, grouped_neighbours
 from airfast.labels.result import LabelSet
-from airfast.labels.seam import Backend, Clusters, Edges, Neighbours, smallest_overlap
+from airfast.labels.seam import Backend, Clusters, Edges, Encoding, Neighbours, smallest_overlap
 
 Result = TypeVar("Result")
+STEPS = {  # and what is said of each; edges are found while they are clustered
+    "knn": "searching neighbours",
+    "encode": "encoding reciprocal sets",
+    "edges": "",
+    "cluster": "joining pairs within eps into clusters",
+    "agree": "comparing the views",
+}
 
 
 @overload
@@ -25,13 +34,16 @@ def generate_labels(
     metric: str = "jaccard",
     eps: float = 0.6,
     min_samples: int = 4,
-    k1: int = 30,
-    k2: int = 6,
+    k1: int | tuple[int, int] = 30,
+    k2: int | tuple[int, int] = 6,
+    groups: Any = None,
+    cannot_link: bool = False,
     agreement_k: int = 20,
     knn: str = "exact",
     dbscan: str = "auto",
     backend: str | Backend = "auto",
     memory_mb: int | None = None,
+    verbose: bool | Callable[[str], None] = False,
 ) -> LabelSet: ...
 
 
@@ -43,13 +55,16 @@ def generate_labels(
     metric: str = "jaccard",
     eps: Sequence[float],
     min_samples: int = 4,
-    k1: int = 30,
-    k2: int = 6,
+    k1: int | tuple[int, int] = 30,
+    k2: int | tuple[int, int] = 6,
+    groups: Any = None,
+    cannot_link: bool = False,
     agreement_k: int = 20,
     knn: str = "exact",
     dbscan: str = "auto",
     backend: str | Backend = "auto",
     memory_mb: int | None = None,
+    verbose: bool | Callable[[str], None] = False,
 ) -> tuple[LabelSet, ...]: ...
 
 
@@ -60,13 +75,16 @@ def generate_labels(
     metric: str = "jaccard",
     eps: float | Sequence[float] = 0.6,
     min_samples: int = 4,
-    k1: int = 30,
-    k2: int = 6,
+    k1: int | tuple[int, int] = 30,
+    k2: int | tuple[int, int] = 6,
+    groups: Any = None,
+    cannot_link: bool = False,
     agreement_k: int = 20,
     knn: str = "exact",
     dbscan: str = "auto",
     backend: str | Backend = "auto",
     memory_mb: int | None = None,
+    verbose: bool | Callable[[str], None] = False,
 ) -> LabelSet | tuple[LabelSet, ...]:
     """Cluster N feature vectors into discrete labels and measure how far two views of them agree.
 
@@ -75,23 +93,30 @@ def generate_labels(
     None for an agreement of ones. metric: jaccard (k-reciprocal, METHOD 3) with eps in (0, 1]; cosine (1 − cosine
     similarity) with eps in (0, 2]; euclidean, on the features as given, with eps > 0. k1 and agreement_k beyond N
     shrink to what N allows, and `notes` says so. Of several eps (metric jaccard) there is one search, one encoding and
-    one join, at the largest, and a LabelSet each, in the order given; their `seconds` are those of all together. knn:
+    one join, at the largest, and a LabelSet each, in the order given; their `seconds` are those of all together.
+    groups: (N,) integers or names, the camera, action or person of each row. With them k1 and k2 may be pairs (within,
+    across): neighbours are drawn from a row's own group, itself included, and from the others apart (CA-Jaccard; see
+    groups.py). cannot_link: DBSCAN takes no two rows of one group for neighbours; a third may still join them. knn:
     exact, hnsw or ivf. dbscan, on a GPU: cuml, graph (components of the pairs within eps), or auto, cuML where it is
     installed and its dense matrix fits; labels are the same. memory_mb bounds the working memory of the stage in MB,
     beside its input and output; the result does not depend on it. backend: auto, cpu, cuda, or a `Backend` made by the
-    caller.
+    caller. verbose: print each step when it begins, with the seconds gone by, or hand the line to a function.
 
     Raises InputError for unusable features, views or options. Source: METHOD section 3, Eq. 1.
     """
     radii = (eps,) if isinstance(eps, int | float) else tuple(eps)
-    _check_options(metric, radii, {"min_samples": min_samples, "k1": k1, "k2": k2, "agreement_k": agreement_k}, knn)
     matrix = as_matrix(features, "features")
     n, home = len(matrix), matrix.device
     device, reason = resolve(backend, home, dbscan) if isinstance(backend, str) else (backend, "given")
+    known = checked_groups(groups, k1, k2, cannot_link, metric, knn, n, device.device)
+    k1, k2 = (k1, k2) if isinstance(k1, int) and isinstance(k2, int) else (1, 1)  # pairs are checked with the groups
+    _check_options(metric, radii, {"min_samples": min_samples, "k1": k1, "k2": k2, "agreement_k": agreement_k}, knn)
+    if cannot_link and metric == "jaccard" and max(radii) >= 1:
+        raise InputError("eps: expected less than 1 with cannot_link, where nothing is looked at one by one")
     memory = checked_memory(memory_mb, device.device)
     views = _views(view, matrix, device.device)
     matrix = matrix.to(device.device)
-    clock = _Clock(device.device)
+    clock = _Clock(device.device, print if verbose is True else verbose or None)
     k1, k2, agreement_k, notes = _fit(n, k1, k2, agreement_k, metric, bool(views))
     if metric == "euclidean" and len(views) != 1:
         rows = unit = finite_rows(matrix, "features")  # no direction is asked for: a zero row is as good as any
@@ -107,21 +132,29 @@ def generate_labels(
 
     own = None  # the neighbours of `features`, if they are needed
     if metric == "jaccard":
-        own = search(unit, max(k1, agreement_k + 1) if len(views) == 1 else k1)
-        found = _cluster_jaccard(device, clock, unit, own, k1, k2, radii, min_samples, memory)
+        if known is not None and known.k1 is not None:
+            notes.extend(known.notes())
+            lists = clock.run("knn", lambda: grouped_neighbours(unit, known, device, memory))
+            encode = partial(encode_groups, unit, lists, known, memory)
+        else:
+            own = search(unit, max(k1, agreement_k + 1) if len(views) == 1 else k1)
+            encode = partial(device.encode, unit, own, k1, k2, memory)
+        encoding = clock.run("encode", encode) if min(radii) < 1 else None
+        found = _cluster_jaccard(device, clock, n, encoding, known, radii, min_samples, memory)
     else:
         radius = radii[0] if metric == "euclidean" else math.sqrt(2 * radii[0])
-        if dbscan == "cuml":
+        if dbscan == "cuml" and not cannot_link:
             found = [clock.run("cluster", lambda: _cuml_in_space(rows, radius, min_samples))]
         else:
-            found = [_cluster_pairs(device, clock, device.near(rows, radius, memory), n, min_samples)]
+            pairs = allowed(device.near(rows, radius, memory), known)
+            found = [_cluster_pairs(device, clock, pairs, n, min_samples)]
 
     agreement = torch.ones(n, device=unit.device)
     if views:
-        lists = [search(v, agreement_k + 1) for v in views]
-        if len(lists) == 1:
-            lists.append(own if own is not None else search(unit, agreement_k + 1))
-        agreement = clock.run("agree", lambda: device.agree(lists[0], lists[1], agreement_k))
+        compared = [search(v, agreement_k + 1) for v in views]
+        if len(compared) == 1:
+            compared.append(own if own is not None else search(unit, agreement_k + 1))
+        agreement = clock.run("agree", lambda: device.agree(compared[0], compared[1], agreement_k))
     about = (agreement.to(home), clock.seconds, device.name, reason, notes)
     sets = [_label_set(Clusters(each.labels.to(home), each.core.to(home)), *about) for each in found]
     return sets[0] if isinstance(eps, int | float) else tuple(sets)
@@ -130,23 +163,20 @@ def generate_labels(
 def _cluster_jaccard(
     device: Backend,
     clock: "_Clock",
-    unit: torch.Tensor,
-    near: Neighbours,
-    k1: int,
-    k2: int,
+    n: int,
+    encoding: Encoding | None,
+    known: Groups | None,
     radii: Sequence[float],
     min_samples: int,
     memory: int,
 ) -> list[Clusters]:
-    n = len(unit)
     inside = [eps for eps in radii if eps < 1]
     found: dict[float, Clusters] = {}
     if len(inside) < len(radii):  # a Jaccard distance never exceeds 1: every pair is within, and none need be looked at
-        whole = torch.full((n,), n >= min_samples, device=unit.device)
+        whole = torch.full((n,), n >= min_samples, device=device.device)
         found[1.0] = Clusters(torch.where(whole, 0, -1), whole)
-    if inside:
-        encoding = clock.run("encode", lambda: device.encode(unit, near, k1, k2, memory))
-        pairs = device.edges(encoding, max(inside), memory)
+    if encoding is not None:
+        pairs = allowed(device.edges(encoding, max(inside), memory), known)
         if len(set(inside)) == 1:
             found[inside[0]] = _cluster_pairs(device, clock, pairs, n, min_samples)
         else:
@@ -185,11 +215,15 @@ def _label_set(
 class _Clock:
     """Adds up wall seconds by step; waits for the device where there is one, or the figures would mean nothing."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.seconds = dict.fromkeys(("knn", "encode", "edges", "cluster", "agree"), 0.0)
+    def __init__(self, device: torch.device, say: Callable[[str], None] | None) -> None:
+        self.device, self.say = device, say
+        self.begun, self.step = time.perf_counter(), ""
+        self.seconds = dict.fromkeys(STEPS, 0.0)
 
     def run(self, step: str, work: Callable[[], Result]) -> Result:
+        if self.say is not None and STEPS[step] and step != self.step:
+            self.step = step
+            self.say(f"label stage, {time.perf_counter() - self.begun:.1f} s: {STEPS[step]}")
         started = self._now()
         result = work()
         self.seconds[step] += self._now() - started

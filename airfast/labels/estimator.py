@@ -17,6 +17,7 @@ from airfast.labels.cpu.select import search_row
 from airfast.labels.engine import checked_memory, generate_labels
 from airfast.labels.features import as_matrix, unit_rows
 from airfast.labels.graph import overlaps
+from airfast.labels.groups import members
 from airfast.labels.seam import EPS_SLACK, SIMILARITY_BITS, fixed_dots, half_set
 
 Row = NDArray[np.float32]
@@ -32,7 +33,7 @@ class JaccardDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     torch in, torch out, on the device of the features.
 
     Args:
-        eps, min_samples, k1, k2, metric, knn, backend, memory_mb: as of :func:`airfast.generate_labels`.
+        eps, min_samples, k1, k2, cannot_link, metric, knn, backend, memory_mb: as of :func:`airfast.generate_labels`.
 
     Attributes:
         labels_: (N,) int64, the cluster of each sample, -1 for noise, and for rows of zeros, which have no direction.
@@ -48,8 +49,9 @@ class JaccardDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         *,
         eps: float = 0.6,
         min_samples: int = 4,
-        k1: int = 30,
-        k2: int = 6,
+        k1: int | tuple[int, int] = 30,
+        k2: int | tuple[int, int] = 6,
+        cannot_link: bool = False,
         metric: str = "jaccard",
         knn: str = "exact",
         backend: str = "auto",
@@ -59,20 +61,30 @@ class JaccardDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.min_samples = min_samples
         self.k1 = k1
         self.k2 = k2
+        self.cannot_link = cannot_link
         self.metric = metric
         self.knn = knn
         self.backend = backend
         self.memory_mb = memory_mb
 
-    def fit(self, X: Any, y: Any = None) -> "JaccardDBSCAN":
-        """Cluster (N, D) features; ``y`` is not read. Raises InputError, a ValueError, for what cannot be clustered."""
+    def fit(self, X: Any, y: Any = None, groups: Any = None) -> "JaccardDBSCAN":
+        """Cluster (N, D) features; ``y`` is not read. Raises InputError, a ValueError, for what cannot be clustered.
+
+        Args:
+            X: (N, D) NumPy or torch.
+            y: ignored.
+            groups: (N,) integers or names, for ``k1=(within, across)`` and ``cannot_link``.
+        """
         features = self._checked(X, reset=True)
         matrix = as_matrix(features, "X")
+        if groups is not None and len(groups) != len(matrix):
+            raise InputError(f"groups: expected one of each of {len(matrix)} samples, found {len(groups)}")
         there = directed(matrix, self.metric)
         labels = torch.full((len(matrix),), -1, device=matrix.device)
         core = torch.zeros(len(matrix), dtype=torch.bool, device=matrix.device)
         if len(there):
-            found = generate_labels(matrix[there], **self.get_params())
+            known = groups if groups is None or len(there) == len(matrix) else members(groups)[there.cpu().numpy()]
+            found = generate_labels(matrix[there], groups=known, **self.get_params())
             labels[there], core[there] = found.labels, found.core
         self._fitted = Fitted(matrix[there].cpu(), core[there].cpu().numpy(), labels[there].cpu().numpy())
         indices = core.nonzero()[:, 0]
@@ -97,6 +109,8 @@ class JaccardDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             (M,) int64, NumPy or torch as X is.
         """
         check_is_fitted(self)
+        if isinstance(self.k1, tuple):
+            raise InputError("predict: a new row has no group, and k1=(within, across) asks for one")
         matrix = as_matrix(self._checked(X, reset=False), "X").cpu()
         there = directed(matrix, self.metric)
         labels = torch.full((len(matrix),), -1)

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from airfast.errors import InputError, in_one_line
 from airfast.reading import open_arrays, read_table
@@ -32,6 +34,24 @@ def load_features(path: str | Path) -> torch.Tensor:
     except Exception as error:  # each format fails in its own way; the user needs one line
         raise InputError(f"{path}: cannot be read as {path.suffix[1:]} ({in_one_line(error)})") from error
     return as_matrix(array, str(path))
+
+
+def load_groups(path: str | Path) -> NDArray[Any]:
+    """Read a group a sample: a `.npy` array (N,) of integers or names, or column `group` of a `.csv` or `.parquet`."""
+    path = Path(path)
+    read = _GROUPS.get(path.suffix.lower())
+    if read is None:
+        raise InputError(f"{path}: expected one of {', '.join(_GROUPS)}, found '{path.suffix}'")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        return np.asarray(read(path))
+    except InputError:
+        raise
+    except KeyError:
+        raise InputError(f"{path}: no column 'group'") from None
+    except Exception as error:  # as above
+        raise InputError(f"{path}: cannot be read as {path.suffix[1:]} ({in_one_line(error)})") from error
 
 
 def as_matrix(array: Any, name: str) -> torch.Tensor:
@@ -109,6 +129,11 @@ def _only_name(names: list[str], path: Path) -> str:
     raise InputError(f"{path}: expected one array or one named 'features', found {', '.join(sorted(names)) or 'none'}")
 
 
+_GROUPS: dict[str, Callable[[Path], Any]] = {
+    ".npy": _read_npy,
+    ".csv": lambda path: pd.read_csv(path)["group"].to_numpy(),
+    ".parquet": lambda path: read_table(path)["group"].to_numpy(),
+}
 _READERS: dict[str, Callable[[Path], Any]] = {
     ".npy": _read_npy,
     ".npz": _read_npz,

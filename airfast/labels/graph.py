@@ -12,15 +12,18 @@ from airfast.errors import InputError
 from airfast.labels.choose import resolve
 from airfast.labels.engine import check_search, checked_memory
 from airfast.labels.features import as_matrix, unit_rows
-from airfast.labels.seam import SIMILARITY_BITS, Backend, Edges, Neighbours, fixed_dots
+from airfast.labels.groups import allowed, checked_groups, encode_groups, grouped_neighbours
+from airfast.labels.seam import SIMILARITY_BITS, Backend, Edges, Neighbours
 
 
 def jaccard_graph(
     features: Any,
-    k1: int = 30,
-    k2: int = 6,
+    k1: int | tuple[int, int] = 30,
+    k2: int | tuple[int, int] = 6,
     *,
     radius: float = 0.6,
+    groups: Any = None,
+    cannot_link: bool = False,
     knn: str = "exact",
     neighbours: Any = None,
     connect: bool = False,
@@ -34,7 +37,7 @@ def jaccard_graph(
 
     Args:
         features: (N, D) floating array or tensor; rows are brought to unit length.
-        k1, k2, knn, backend, memory_mb: as of :func:`airfast.generate_labels`.
+        k1, k2, groups, cannot_link, knn, backend, memory_mb: as of :func:`airfast.generate_labels`.
         radius: above 0 and below 1: everything is within a Jaccard distance of 1.
         neighbours: a search made elsewhere, as FAISS and cuVS give it: (N, K) indices, K ≥ k1, nearest first, the row
             itself among them or not, -1 where there was none to be found. Similarities are measured here, so that only
@@ -51,15 +54,24 @@ def jaccard_graph(
     matrix = as_matrix(features, "features")
     if not 0 < radius < 1:
         raise InputError(f"radius: expected a value in (0, 1), found {radius}")
-    check_search({"k1": k1, "k2": k2}, knn)
+    n = len(matrix)
     device = resolve(backend, matrix.device)[0] if isinstance(backend, str) else backend
     memory = checked_memory(memory_mb, device.device)
+    known = checked_groups(groups, k1, k2, cannot_link, "jaccard", knn, n, device.device)
     unit = unit_rows(matrix.to(device.device), "features")
-    n = len(unit)
-    k1 = min(k1, n)
-    near = device.knn(unit, k1, knn, memory) if neighbours is None else given_neighbours(neighbours, unit, k1)
-    encoding = device.encode(unit, near, k1, min(k2, k1), memory)
-    parts = list(device.edges(encoding, radius, memory))
+    if isinstance(k1, int) and isinstance(k2, int):
+        check_search({"k1": k1, "k2": k2}, knn)
+        k1 = min(k1, n)
+        near = (
+            device.knn(unit, k1, knn, memory) if neighbours is None else given_neighbours(neighbours, unit, k1, device)
+        )
+        encoding = device.encode(unit, near, k1, min(k2, k1), memory)
+    else:
+        assert known is not None
+        if neighbours is not None:
+            raise InputError("neighbours: k1=(within, across) has lists of its own")
+        encoding = encode_groups(unit, grouped_neighbours(unit, known, device, memory), known, memory)
+    parts = list(allowed(device.edges(encoding, radius, memory), known))
     parts += [bridges(parts, n)] if connect else []
     graph = sorted_rows(parts, n, device.device)
     if matrix.is_cuda:
@@ -113,7 +125,7 @@ def overlaps(columns: Any, weights: Any, lists: csc_array) -> NDArray[np.float64
     return total
 
 
-def given_neighbours(neighbours: Any, unit: torch.Tensor, k1: int) -> Neighbours:
+def given_neighbours(neighbours: Any, unit: torch.Tensor, k1: int, device: Backend) -> Neighbours:
     """Indices of a foreign search as the label stage reads them: itself first, then by similarity, ties by index.
 
     Raises:
@@ -138,7 +150,8 @@ def given_neighbours(neighbours: Any, unit: torch.Tensor, k1: int) -> Neighbours
         raise InputError(
             f"neighbours: row {short} has {int(there[short])}, fewer than the {k1 - 1} that k1={k1} asks for"
         )
-    similarity = measured(unit, others)
+    row = itself.expand_as(others).flatten()
+    similarity = device.dots(unit, row, others.clamp(min=0).flatten()).view_as(others)
     similarity = torch.where(others < 0, -(2**31), similarity)
     # By similarity, and by index where that is equal, as one key: similarity above, negated index below.
     order = torch.argsort((similarity << 32) - others, dim=1, descending=True)
@@ -146,13 +159,3 @@ def given_neighbours(neighbours: Any, unit: torch.Tensor, k1: int) -> Neighbours
     one = torch.full_like(itself, 1 << SIMILARITY_BITS)
     index = torch.cat([itself, others[:, : k1 - 1]], dim=1).int()
     return Neighbours(index, torch.cat([one, similarity[:, : k1 - 1]], dim=1).int())
-
-
-def measured(unit: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """(N, K) int64 fixed-point similarities of rows to those named by ``index`` (negative: any), in blocks."""
-    out = torch.empty(index.shape, dtype=torch.int64, device=unit.device)
-    block = max(1, (1 << 24) // (index.shape[1] * unit.shape[1]))
-    for first in range(0, len(unit), block):
-        part = slice(first, first + block)
-        out[part] = fixed_dots(unit[part, None], unit[index[part].clamp(min=0)])
-    return out

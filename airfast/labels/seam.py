@@ -58,8 +58,12 @@ class Edges:
     def within(self, least: int) -> "Edges":
         """Those of the pairs that overlap by at least so much."""
         assert self.overlap is not None
-        kept = self.overlap >= least
-        return Edges(self.row[kept], self.col[kept], self.distance[kept], self.overlap[kept])
+        return self.where(self.overlap >= least)
+
+    def where(self, kept: torch.Tensor) -> "Edges":
+        """Those of the pairs that an (E,) bool names."""
+        overlap = None if self.overlap is None else self.overlap[kept]
+        return Edges(self.row[kept], self.col[kept], self.distance[kept], overlap)
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,10 @@ class Backend(Protocol):
 
     def knn(self, unit: torch.Tensor, k: int, method: str, memory_mb: int) -> Neighbours:
         """Neighbours of (N, D) float32 unit rows among themselves; method exact, hnsw or ivf; k ≤ N."""
+        ...
+
+    def dots(self, unit: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """Fixed-point inner products of pairs of unit rows, left and right (P,) int64: (P,) int64."""
         ...
 
     def encode(self, unit: torch.Tensor, neighbours: Neighbours, k1: int, k2: int, memory_mb: int) -> Encoding:

@@ -55,6 +55,26 @@ def jaccard_distance(x, k1, k2):
     return 1 - m / (2 - m)
 
 
+def grouped_distance(x, groups, k1, k2):
+    """(N, N) CA-Jaccard distances: lists within and across groups, their union, the heads of both averaged.
+
+    Written from Chen et al. 2024, Section 3; k counts the row itself, and a list ends where its group does.
+    """
+    s, rank = products(x) / 2**30, ranking(x)
+    n = len(s)
+    lists = [[[j for j in rank[i] if (groups[j] == groups[i]) == same] for i in range(n)] for same in (True, False)]
+    v = np.zeros((n, n))
+    for i in range(n):
+        members = [j for kind, k in zip(lists, k1, strict=True) for j in kind[i][:k] if i in kind[j][:k]]
+        weights = np.exp(-(2 - 2 * s[i, members]))
+        v[i, members] = weights / weights.sum()
+    k2 = [min(pair) for pair in zip(k1, k2, strict=True)]
+    heads = [lists[0][i][: k2[0]] + lists[1][i][: k2[1]] for i in range(n)]
+    v = np.stack([v[each].mean(0) for each in heads])
+    m = np.stack([np.minimum(v[i], v).sum(1) for i in range(n)])
+    return 1 - m / (2 - m)
+
+
 def dbscan(within, min_samples):
     """Labels and core points from the (N, N) bool matrix of d ≤ eps, by the parallel rule."""
     n = len(within)

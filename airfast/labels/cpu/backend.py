@@ -8,7 +8,7 @@ import torch
 from numba import njit
 
 from airfast.labels.cpu import approx, dbscan, jaccard, join, knn, near
-from airfast.labels.cpu.select import settle
+from airfast.labels.cpu.select import fix, fixed_dot, settle
 from airfast.labels.cpu.threads import runs, threads
 from airfast.labels.seam import Clusters, Edges, Encoding, Neighbours
 
@@ -26,6 +26,14 @@ class CpuBackend:
             return Neighbours(torch.from_numpy(index), torch.from_numpy(similarity), recall)
         index, similarity = knn.exact_knn(unit.numpy(), k)
         return Neighbours(torch.from_numpy(index), torch.from_numpy(similarity))
+
+    def dots(self, unit: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """Pair by pair; those of one row after another are quickest."""
+        out = torch.empty_like(left)
+        shared = (unit.numpy(), left.numpy(), right.numpy(), out.numpy())
+        with threads() as each:
+            each(products_of_pairs, ((*run, *shared) for run in runs(len(left))))
+        return out
 
     def encode(self, unit: torch.Tensor, neighbours: Neighbours, k1: int, k2: int, memory_mb: int) -> Encoding:
         """Reciprocal sets, expansion, weights and query expansion in two counted passes each."""
@@ -65,6 +73,16 @@ def compiled() -> bool:
     """Whether the loops were compiled on this machine before."""
     folder = Path(str(settle.stats.cache_path))
     return any(folder.glob("select.settle-*.nbi"))
+
+
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+def products_of_pairs(start, end, unit, left, right, out):  # type: ignore[no-untyped-def]
+    """Fixed-point inner products of the pairs start to end."""
+    fixed = np.empty(unit.shape[1], np.int32)
+    for pair in range(start, end):
+        if pair == start or left[pair] != left[pair - 1]:
+            fix(unit[left[pair]], fixed)
+        out[pair] = fixed_dot(fixed, unit[right[pair]])
 
 
 @njit(nogil=True, cache=True)

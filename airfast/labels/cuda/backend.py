@@ -35,6 +35,11 @@ class CudaBackend:
         with torch.cuda.device_of(unit):  # type: ignore[no-untyped-call]
             return knn.exact_knn(unit, k, self.search, self.half, memory_mb)
 
+    def dots(self, unit: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """By a kernel."""
+        with torch.cuda.device_of(unit):  # type: ignore[no-untyped-call]
+            return knn.fixed_dots(unit, left, right).long()
+
     def encode(self, unit: torch.Tensor, neighbours: Neighbours, k1: int, k2: int, memory_mb: int) -> Encoding:
         """Reciprocal sets and their expansion by kernels, weights by torch, query expansion by dense blocks."""
         with torch.cuda.device_of(unit):  # type: ignore[no-untyped-call]
