@@ -1,6 +1,7 @@
 """One frozen schema of everything a run may be told; presets; YAML files and ``key=value`` overrides."""
 
 import difflib
+import math
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -100,7 +101,9 @@ class Cluster(Section):
 
     feature: Literal["concat", "x"] = Field("concat", description="what is clustered: y_X, y_LA, y_HA, or y_X alone")
     metric: Literal["jaccard", "euclidean", "cosine"] = "jaccard"
-    eps: float = Field(0.6, gt=0)
+    eps: float | Literal["auto"] = Field(
+        0.6, description="largest distance of two neighbours; auto: each epoch anew, where labels change least"
+    )
     min_samples: int = Field(4, ge=1, description="DBSCAN's, the sample itself counts")
     k1: Count = Field("auto", description="neighbours, itself included; auto: N/16 within 8..120")
     k2: Count = Field("auto", description="query expansion; auto: k1/5, at least 3")
@@ -164,8 +167,11 @@ class AirSettings(Section):
 
     @model_validator(mode="after")
     def _agree(self) -> "AirSettings":
-        if self.cluster.metric == "jaccard" and self.cluster.eps > 1:
-            raise ValueError(f"cluster.eps: a Jaccard distance is at most 1, got {self.cluster.eps}")
+        eps = self.cluster.eps
+        if eps == "auto" and self.cluster.metric != "jaccard":
+            raise ValueError(f"cluster.eps: auto is of cluster.metric=jaccard, not {self.cluster.metric}")
+        if eps != "auto" and not 0 < eps <= (1 if self.cluster.metric == "jaccard" else math.inf):
+            raise ValueError(f"cluster.eps: a Jaccard distance is at most 1, and above 0, got {eps}")
         if self.alr.enabled and self.amdl and "ha" not in self.heads and self.asp != "none":
             raise ValueError("alr.enabled needs the head of HA (air.heads), whose predictions refine the labels")
         if "x" not in self.heads:
@@ -544,12 +550,14 @@ def explain(error: ValidationError) -> str:
     """The first problem of a validation as one line with the key's dotted name."""
     first = error.errors()[0]
     names = [str(part) for part in first["loc"]]
+    union = len(names) > 1 and names[-1] in ("int", "float")  # of a number with auto: what pydantic tried first
+    names = names[:-1] if union else names
     key = ".".join(names)
     if first["type"] == "extra_forbidden":
         if key in MOVED:
             return f"config: {key} is {MOVED[key]} now"
         return f"config: unknown key {shown(key)}{nearest(names[-1], known_keys(names[:-1]))}"
-    message = first["msg"].removeprefix("Value error, ")
+    message = first["msg"].removeprefix("Value error, ") + (", or auto" if union else "")
     if isinstance(first["input"], dict) and first["type"] == "value_error":  # keys of a section that do not agree
         return f"config: {key}.{message}" if key else f"config: {message}"
     return f"config: {key}: {message}, got {shown(first['input'])}"

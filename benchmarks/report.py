@@ -50,8 +50,8 @@ def trained() -> str:
 
 
 def labels() -> str:
-    """The label stage: its bench and the large runs."""
-    return joined(page("labels"), picture("labels", "seconds and memory over N"), page("labels-large"))
+    """The label stage: its bench, the large runs, and neighbours within and across groups."""
+    return joined(page("labels"), picture("labels", "seconds and memory over N"), page("labels-large"), page("groups"))
 
 
 def quality() -> str:

@@ -130,6 +130,14 @@ STUDIES = {
         (),
         numeric=True,
     ),
+    "eps-auto": Study(
+        "eps-auto",
+        "eps of DBSCAN by the plateau of each epoch",
+        "eps",
+        (Variant("0.6", ()), Variant("auto", ("air.cluster.eps=auto",))),
+        "0.6",
+        ("auto: of 0.4 to 0.8, the eps at which the labels of the epoch's features change least.",),
+    ),
     "parts": Study(
         "fig-6",
         "Fig. 6: what refines the labels",

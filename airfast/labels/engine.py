@@ -156,7 +156,8 @@ def generate_labels(
             compared.append(own if own is not None else search(unit, agreement_k + 1))
         agreement = clock.run("agree", lambda: device.agree(compared[0], compared[1], agreement_k))
     about = (agreement.to(home), clock.seconds, device.name, reason, notes)
-    sets = [_label_set(Clusters(each.labels.to(home), each.core.to(home)), *about) for each in found]
+    placed = [Clusters(each.labels.to(home), each.core.to(home)) for each in found]
+    sets = [_label_set(each, radius, *about) for each, radius in zip(placed, radii, strict=True)]
     return sets[0] if isinstance(eps, int | float) else tuple(sets)
 
 
@@ -202,14 +203,20 @@ def _cuml_in_space(rows: torch.Tensor, radius: float, min_samples: int) -> Clust
 
 
 def _label_set(
-    clusters: Clusters, agreement: torch.Tensor, seconds: dict[str, float], name: str, reason: str, notes: list[str]
+    clusters: Clusters,
+    eps: float,
+    agreement: torch.Tensor,
+    seconds: dict[str, float],
+    name: str,
+    reason: str,
+    notes: list[str],
 ) -> LabelSet:
     labels = clusters.labels
     count = int(labels.max()) + 1
     members = torch.bincount(labels + 1, minlength=count + 1)
     members[0] = 0  # noise
     size = members[labels + 1]
-    return LabelSet(labels, agreement, clusters.core, size, count, seconds, name, reason, tuple(notes))
+    return LabelSet(labels, agreement, clusters.core, size, count, eps, seconds, name, reason, tuple(notes))
 
 
 class _Clock:

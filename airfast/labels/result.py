@@ -17,7 +17,8 @@ class LabelSet:
     labels: (N,) int64, the cluster of each sample, -1 for noise; clusters are numbered by their smallest core index.
     agreement: (N,) float32 in [0, 1], the top-k intersection over union of two views (Eq. 1), ones without a view.
     core: (N,) bool, the core points of DBSCAN. cluster_size: (N,) int64, members of the own cluster, 0 for noise.
-    seconds: wall time by step. backend, reason: what ran, and why that one. notes: lines worth telling the user.
+    eps: the largest distance of two neighbours. seconds: wall time by step. backend, reason: what ran, and why that
+    one. notes: lines worth telling the user.
     """
 
     labels: torch.Tensor
@@ -25,6 +26,7 @@ class LabelSet:
     core: torch.Tensor
     cluster_size: torch.Tensor
     num_clusters: int
+    eps: float
     seconds: dict[str, float]
     backend: str
     reason: str

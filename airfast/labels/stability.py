@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.metrics import adjusted_mutual_info_score
 from torch import Tensor
 
 from airfast.errors import InputError
 from airfast.labels.engine import generate_labels
 from airfast.labels.result import LabelSet
+from airfast.labels.statistics import adjusted_mutual_information, contingency
 
 SWEEP = tuple(round(0.40 + 0.05 * step, 2) for step in range(9))  # 0.4 to 0.8, the range of AIR's Fig. 5
 
@@ -41,6 +41,11 @@ class Stability:
     suggested: float
     reason: str
 
+    @property
+    def chosen(self) -> LabelSet:
+        """The labels at the suggested eps."""
+        return self.sets[list(self.table["eps"]).index(self.suggested)]
+
 
 def stability(features: Any, eps: Sequence[float] = SWEEP, **options: Any) -> Stability:
     """Label features at several eps (one search, one encoding, one join) and say how far the labels agree.
@@ -58,7 +63,8 @@ def stability(features: Any, eps: Sequence[float] = SWEEP, **options: Any) -> St
     sets = generate_labels(features, eps=radii, **options)
     labels = [alone(each.labels) for each in sets]
     shared = [overlap(first, second) for first, second in pairwise(labels)]
-    agreed = [adjusted_mutual_info_score(a.labels.cpu(), b.labels.cpu()) for a, b in pairwise(sets)]
+    tables = (contingency(a.labels + 1, b.labels, b.num_clusters) for a, b in pairwise(sets))  # noise is one more
+    agreed = [adjusted_mutual_information(table) for table in tables]
     unknown = torch.full_like(shared[0], torch.nan)
     table = pd.DataFrame(
         {

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.metrics import adjusted_mutual_info_score
 
 
 def describe_frame(frame: Any) -> dict[str, float]:
@@ -46,3 +47,10 @@ def contingency(known: torch.Tensor, labels: torch.Tensor, clusters: int) -> NDA
     classes = int(known.max()) + 1
     table = torch.bincount(known * (clusters + 1) + labels + 1, minlength=classes * (clusters + 1))
     return np.array(table.tolist()).reshape(classes, clusters + 1)
+
+
+def adjusted_mutual_information(table: NDArray[np.int64]) -> float:
+    """Of two labellings, from their contingency table (C, K); 0 for what chance gives, 1 for the same partition."""
+    row, column = np.nonzero(table)
+    counts = table[row, column]
+    return float(adjusted_mutual_info_score(np.repeat(row, counts), np.repeat(column, counts)))

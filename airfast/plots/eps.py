@@ -49,7 +49,7 @@ def plot_eps(
     out = run_target(first, out, "eps.png")
     accuracies = accuracy_by_eps([Path(run) for run in runs]) if len(runs) > 1 else []
     features = read_features(first, data, device)[PRE_TRAINED]
-    return save(draw_eps(label_quality_by_eps(features), features.settings.cluster.eps, accuracies), out)
+    return save(draw_eps(label_quality_by_eps(features), features.labels().eps, accuracies), out)
 
 
 def label_quality_by_eps(features: RunFeatures, sweep: Sequence[float] = SWEEP) -> list[dict[str, Any]]:
@@ -63,7 +63,10 @@ def accuracy_by_eps(runs: Sequence[Path]) -> list[Accuracy]:
     for run in runs:
         record = read_evaluation(run / "evaluate-linear.json")
         both = [100 * find_row(record, name)["accuracy"]["mean"] for name in (PRE_TRAINED, UNTRAINED)]
-        found.append(Accuracy(read_config(run).air.cluster.eps, *both))
+        eps = read_config(run).air.cluster.eps
+        if eps == "auto":
+            raise InputError(f"plot eps: {run} has air.cluster.eps=auto, another of every epoch")
+        found.append(Accuracy(eps, *both))
     different = {each.eps for each in found}
     if len(different) < 2:
         raise InputError(

@@ -153,7 +153,7 @@ def draw_clusters_of(axes: Axes, scored: Scored, kind: str) -> None:
     names = [f"cluster {i} ({(assigned == i).sum()})" for i in there]
     noise = f"in no cluster ({(assigned < 0).sum()})"
     scatter(axes, points[members], local, [*names, noise])
-    axes.set_title(f"{summary(found, assigned)}, eps {scored.features.settings.cluster.eps:g}", fontsize=9)
+    axes.set_title(f"{summary(found, assigned)}, eps {found.eps:g}", fontsize=9)
     handles, labels = axes.get_legend_handles_labels()
     if -1 in local:  # drawn first, named last
         handles, labels = [*handles[1:], handles[0]], [*labels[1:], labels[0]]

@@ -8,8 +8,7 @@ from sklearn.metrics import adjusted_mutual_info_score
 
 from airfast.labels import generate_labels
 from airfast.labels.cuda.interop import frame
-from airfast.labels.statistics import contingency, describe_frame
-from airfast.methods.air.amdl import adjusted_mutual_information
+from airfast.labels.statistics import adjusted_mutual_information, contingency, describe_frame
 
 
 def table(labels, **more):

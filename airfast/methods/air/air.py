@@ -116,6 +116,8 @@ class Air(Method):
         labels = self.relabel(features, optimiser)
         clock.lap("labels")
         facts = self.log.describe(labels.found, self.before if epoch > self.settings.warmup else None)
+        if self.settings.cluster.eps == "auto":
+            facts["eps"] = labels.found.eps
         self.before.copy_(labels.found.labels)
         self.watch(labels)
         dropping = self.settings.cluster.outliers == "drop" and labels.clusters > 0

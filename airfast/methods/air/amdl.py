@@ -5,8 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from sklearn.metrics import adjusted_mutual_info_score
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -14,7 +12,8 @@ from airfast.config import AirSettings
 from airfast.data.motion import MotionSet
 from airfast.errors import InputError
 from airfast.labels import LabelSet, generate_labels
-from airfast.labels.statistics import contingency, describe_frame
+from airfast.labels.stability import stability
+from airfast.labels.statistics import adjusted_mutual_information, contingency, describe_frame
 from airfast.models.heads import sums_by_label
 
 
@@ -67,21 +66,26 @@ def seen(features: Tensor, nuisance: Tensor | None) -> Tensor:
 
 
 def cluster(settings: AirSettings, features: dict[str, Tensor], nuisance: Tensor | None = None) -> LabelSet:
-    """The label stage on features y_s (N, D) of every scale, as a configuration says (METHOD 3 and Eq. 1)."""
+    """The label stage on features y_s (N, D) of every scale, as a configuration says (METHOD 3 and Eq. 1).
+
+    Where eps is auto it is that of 0.4 to 0.8 at which these features' labels change least (:func:`airfast.stability`).
+    """
     k1, k2 = settings.cluster.neighbours(len(features["x"]))
-    appendage = settings.appendage if settings.alr.enabled else None
-    return generate_labels(
-        clustered(settings, features, nuisance),
-        (seen(features["x"], nuisance), seen(features[appendage], nuisance)) if appendage else None,
-        metric=settings.cluster.metric,
-        eps=settings.cluster.eps,
-        min_samples=settings.cluster.min_samples,
-        k1=k1,
-        k2=k2,
-        agreement_k=min(settings.alr.k, len(features["x"]) - 1),
-        dbscan=settings.cluster.dbscan,
-        backend=settings.cluster.backend,
-    )
+    appendage, eps = settings.appendage if settings.alr.enabled else None, settings.cluster.eps
+    views = (seen(features["x"], nuisance), seen(features[appendage], nuisance)) if appendage else None
+    rows = clustered(settings, features, nuisance)
+    options: dict[str, Any] = {
+        "view": views,
+        "min_samples": settings.cluster.min_samples,
+        "k1": k1,
+        "k2": k2,
+        "agreement_k": min(settings.alr.k, len(rows) - 1),
+        "dbscan": settings.cluster.dbscan,
+        "backend": settings.cluster.backend,
+    }
+    if eps == "auto":
+        return stability(rows, **options).chosen
+    return generate_labels(rows, metric=settings.cluster.metric, eps=eps, **options)
 
 
 def discrete_labels(settings: AirSettings, features: dict[str, Tensor], nuisance: Tensor | None = None) -> EpochLabels:
@@ -137,10 +141,3 @@ def label_quality(found: LabelSet, motion: MotionSet) -> dict[str, Any]:
 def codes(names: Any, device: torch.device) -> Tensor:
     """(N,) int64: names numbered in their order."""
     return torch.from_numpy(np.unique(names, return_inverse=True)[1]).to(device)
-
-
-def adjusted_mutual_information(table: NDArray[np.int64]) -> float:
-    """Of two labellings, from their contingency table (C, K); 0 for what chance gives, 1 for the same partition."""
-    row, column = np.nonzero(table)
-    counts = table[row, column]
-    return float(adjusted_mutual_info_score(np.repeat(row, counts), np.repeat(column, counts)))
