@@ -14,6 +14,7 @@ from airfast.data.dataset import DeviceClips
 from airfast.device import pick_device
 from airfast.errors import InputError, NonFinite, Note
 from airfast.labels import generate_labels
+from airfast.labels.stability import stability
 from airfast.methods.air import amdl
 from airfast.methods.air.air import all_features
 from airfast.methods.method import Epoch
@@ -189,6 +190,26 @@ def test_every_reading_of_the_paper_runs(walkers, tiny, tmp_path, overrides):
     assert ("class_x" in lines[-1]) == (config.air.amdl and lines[-1]["clusters"] >= 2)
     if config.modalities == ("joint",):
         assert lines[-1]["inter"] == 0
+
+
+def test_eps_may_be_each_epochs_own(walkers, tiny, tmp_path, monkeypatch):
+    asked = []
+
+    def remember(rows, **options):
+        asked.append((found := stability(rows, **options), rows, options))
+        return found
+
+    monkeypatch.setattr(amdl, "stability", remember)
+    config = tiny("train.epochs=3", "air.warmup=1", "air.cluster.eps=auto")
+    lines = metrics(pretrain(walkers, config, tmp_path, "cpu"))
+    assert [line.get("eps") for line in lines] == [None, *(found.suggested for found, _, _ in asked)]
+    for line, (found, rows, options) in zip(lines[1:], asked, strict=True):
+        again = generate_labels(rows, eps=found.suggested, **options)
+        assert torch.equal(found.chosen.labels, again.labels)
+        assert (line["clusters"], found.chosen.eps) == (again.num_clusters, again.eps)
+    assert options["k1"] == 8
+    assert len(options["view"]) == 2
+    assert "eps" not in metrics(pretrain(walkers, tiny("train.epochs=2", "air.warmup=1"), tmp_path / "told", "cpu"))[-1]
 
 
 def test_parts_without_labels_leave_x_as_it_would_be_without_them(walkers, tiny, tmp_path):
