@@ -15,7 +15,6 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from airfast.ablation.ablate import STUDIES, Variant
-from airfast.ablation.report import mean_sd
+from airfast.ablation.report import mean_interval, mean_sd
 from airfast.ablation.sweep import EVALUATIONS, Job, SweepState, run_sweep
 from airfast.bench.machine import machine
 from airfast.config import Config, load_config
-from airfast.evaluate.table import half_width
 from airfast.methods.choose import build_deployed
 from airfast.runs.folder import read_evaluation, read_metrics
 from airfast.skeletons.layout import load_layout
@@ -150,20 +148,7 @@ class Cell:
     def over(self, method: str, features: str, baseline: str) -> str:
         """What pre-training gains over a baseline on the same split, and the interval of its mean."""
         pairs = zip(self.values(method, features), self.values(method, baseline), strict=True)
-        return corrected([ours - theirs for ours, theirs in pairs])
-
-
-def corrected(found: Sequence[float]) -> str:
-    """``mean [95 % interval]``, wider by √(1 + n·test/train): the splits of the seeds share clips.
-
-    Source: Nadeau and Bengio, Machine Learning 2003.
-    """
-    half = half_width(found)
-    if not found or half is None:
-        return mean_sd(found)
-    half *= (1 + len(found) * HELD_OUT / (1 - HELD_OUT)) ** 0.5
-    mean = statistics.fmean(found)
-    return f"{mean:+.1f} [{mean - half:+.1f}, {mean + half:+.1f}]"
+        return mean_interval([ours - theirs for ours, theirs in pairs], HELD_OUT / (1 - HELD_OUT))
 
 
 LINEAR, NEAREST = "pre-trained, linear", "pre-trained, 1-NN"

@@ -53,9 +53,9 @@ def mean_sd(found: Sequence[float], digits: int = 1) -> str:
     return f"{np.mean(found):.{digits}f}{spread}"
 
 
-def mean_interval(found: Sequence[float]) -> str:
-    """``mean [95 % interval]`` with signs."""
-    half = half_width(found)
+def mean_interval(found: Sequence[float], shared: float = 0) -> str:
+    """``mean [95 % interval]`` with signs; ``shared`` as of :func:`airfast.evaluate.table.half_width`."""
+    half = half_width(found, shared)
     if not found:
         return "–"
     mean = float(np.mean(found))
@@ -65,6 +65,7 @@ def mean_interval(found: Sequence[float]) -> str:
 def table(record: Record) -> tuple[list[str], list[list[str]]]:
     """Head and rows of a study's table; the baselines are its last rows."""
     reference = next(row for row in record["rows"] if row["name"] == record["reference"])
+    shared = shared_clips(record)
     printed = any(row["paper"] is not None for row in record["rows"])
     labels = [key for key in LABEL_FIGURES if any(values(row["seeds"], key) for row in record["rows"])]
     head = [record["axis"], "linear", f"over {record['reference']}", "macro-F1", *PROBES[1:]]
@@ -72,7 +73,7 @@ def table(record: Record) -> tuple[list[str], list[list[str]]]:
     rows = []
     for row in record["rows"]:
         seeds = row["seeds"]
-        over = "" if row is reference else mean_interval(differences(seeds, reference["seeds"]))
+        over = "" if row is reference else mean_interval(differences(seeds, reference["seeds"]), shared)
         cells = [row["name"], mean_sd(values(seeds, "linear accuracy")), over, *others(seeds)]
         for key in labels:
             _, scale, digits = LABEL_FIGURES[key]
@@ -82,6 +83,12 @@ def table(record: Record) -> tuple[list[str], list[list[str]]]:
         cells = [name, mean_sd(values(seeds, "linear accuracy")), "", *others(seeds)]
         rows.append(cells + [""] * (len(head) - len(cells)))
     return head, rows
+
+
+def shared_clips(record: Record) -> float:
+    """Test clips over training clips of the splits that the seeds draw."""
+    fraction: float = as_recorded(record["config"]).split.test_fraction
+    return fraction / (1 - fraction)
 
 
 def others(seeds: Seeds) -> list[str]:
@@ -96,7 +103,8 @@ def markdown(record: Record) -> str:
     made = (
         f"Accuracy on test clips in percent (linear, 1-NN, 20-NN), mean ± sd over seeds 0 to {count - 1}: each draws "
         f"split ({config.split.kind}), weights and views, the same for every row. `over` is the difference of "
-        "linear accuracy seed by seed, with the 95 % interval of its mean (t distribution). A linear figure is "
+        "linear accuracy seed by seed, with the 95 % interval of its mean, widened because the splits of the seeds "
+        "overlap (Nadeau and Bengio 2003); one that holds 0 is no difference. A linear figure is "
         "the mean of 5 probes, last epoch. Clusters, noise and AMI (of clusters with classes) are of the last epoch."
     )
     settings = (

@@ -12,6 +12,7 @@ from airfast.data.motion import MotionSet
 from airfast.errors import InputError
 
 Indices = NDArray[np.int64]
+NAMED = 3  # copies that a line names
 
 
 def split(
@@ -69,15 +70,24 @@ def leaks(motion: MotionSet, train: Sequence[int] | Indices, test: Sequence[int]
     same = set(map(int, train)) & set(map(int, test))
     if same:
         found.append(f"{len(same)} clips are on both sides, the first: {motion.names[min(same)]}")
-    copies = {clip_key(motion, i) for i in train} & {clip_key(motion, i) for i in test}
-    if copies:
-        found.append(f"{len(copies)} recordings of the test side occur, number for number, on the training side")
+    found += copied(motion, train, test)
     for kind, column in (("subject", motion.subjects), ("group", motion.groups)):
         both = ({column[i] for i in train} & {column[i] for i in test}) - {""}
         total = len(set(column) - {""})
         if both:
             found.append(f"{len(both)} of {total} {kind}s are on both sides, the first: {min(both)}")
     return found
+
+
+def copied(motion: MotionSet, train: Sequence[int] | Indices, test: Sequence[int] | Indices) -> list[str]:
+    """A line that names the recordings of the test side that the training side has too, number for number."""
+    learnt = {clip_key(motion, i): i for i in train}
+    twins = [(i, learnt[key]) for i in test if (key := clip_key(motion, i)) in learnt and learnt[key] != i]
+    if not twins:
+        return []
+    named = ", ".join(f"{motion.names[one]} as {motion.names[other]}" for one, other in twins[:NAMED])
+    more = f" and {len(twins) - NAMED} more" if len(twins) > NAMED else ""
+    return [f"{len(twins)} recordings of the test side occur, number for number, on the training side: {named}{more}"]
 
 
 def clip_key(motion: MotionSet, index: int) -> bytes:

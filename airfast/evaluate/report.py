@@ -168,20 +168,25 @@ def repeats(tasks: list[Task], seeds: int) -> Iterator[tuple[int, Task]]:
     return ((seed, tasks[seed % len(tasks)]) for seed in range(seeds))
 
 
+def shared(tasks: list[Task]) -> float:
+    """Test clips over training clips, the mean over tasks; 0 for a single one, of which all seeds are."""
+    return sum(len(task.test) / len(task.train) for task in tasks) / len(tasks) if len(tasks) > 1 else 0
+
+
 def frozen_table(protocol: str, sources: dict[str, Tensor], tasks: list[Task], seeds: int) -> list[Row]:
     """The rows of linear or knn over seeds."""
     if protocol == "knn":
-        return over_seeds([knn_rows(sources, task) for task in tasks])
+        return over_seeds([knn_rows(sources, task) for task in tasks], shared(tasks))
     if len(tasks) == 1:
         return linear_rows(sources, tasks[0], seeds)
-    return over_seeds([linear_rows(sources, task, 1, seed) for seed, task in repeats(tasks, seeds)])
+    return over_seeds([linear_rows(sources, task, 1, seed) for seed, task in repeats(tasks, seeds)], shared(tasks))
 
 
 def hand_made_table(features: Tensor, tasks: list[Task], seeds: int) -> list[Row]:
     """Hand-made statistics under logistic regression and a random forest."""
     if len(tasks) == 1:
         return hand_made_rows(features, tasks[0], seeds)
-    return over_seeds([hand_made_rows(features, task, 1, seed) for seed, task in repeats(tasks, seeds)])
+    return over_seeds([hand_made_rows(features, task, 1, seed) for seed, task in repeats(tasks, seeds)], shared(tasks))
 
 
 def tuned_table(
@@ -216,7 +221,7 @@ def tuned_table(
                 if progress:
                     progress(done, total)
             repetitions.append([replace(row, fraction=fraction, clips=len(labelled.train)) for row in rows])
-        table += over_seeds(repetitions)
+        table += over_seeds(repetitions, shared(tasks))
     return table
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from airfast.data.motion import MotionSet
 from airfast.data.skeleton import canonical
 from airfast.data.source import Source
-from airfast.data.splits import split
+from airfast.data.splits import leaks, split
 from airfast.errors import InputError
 from airfast.evaluate.metrics import Integers, Scores, score
 from airfast.models.deployed import Deployed
@@ -63,7 +63,8 @@ def open_task(run: Path, encoder: Deployed, data: Source = None) -> Task:
         raise InputError(f"{known['data']}: not the clips that {run} was trained on any more")
     else:
         train, test = split(motion, kind, encoder.config.seed, settings.test_fraction)
-    return checked(run, motion, train, test, joint_notes(motion, known))
+    shared = tuple(f"split: {line}" for line in leaks(motion, train, test))
+    return checked(run, motion, train, test, joint_notes(motion, known) + shared)
 
 
 def draw_tasks(run: Path, encoder: Deployed, data: Source, kind: SplitKind, seeds: int) -> list[Task]:
@@ -78,6 +79,7 @@ def draw_tasks(run: Path, encoder: Deployed, data: Source, kind: SplitKind, seed
     sides = [split(motion, kind, seed, fraction) for seed in range(seeds)]
     seen = [sum(motion.names[index] in set(known["train"]) for index in test) for _, test in sides]
     notes = joint_notes(motion, known)
+    notes += tuple(f"split of seed 0: {line}" for line in leaks(motion, *sides[0]))
     if any(seen):
         share = f"{sum(seen)} of {sum(len(test) for _, test in sides)} test clips (over {seeds} splits)"
         notes += (

@@ -1,5 +1,6 @@
 """Pre-training by any method: what it decides before an epoch, then a step a batch (Algorithm 1 without its labels)."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,9 +15,9 @@ from airfast.data.dataset import DeviceClips
 from airfast.data.motion import MotionSet
 from airfast.data.skeleton import as_configured
 from airfast.data.source import Source, open_motion
-from airfast.data.splits import Indices, split
+from airfast.data.splits import Indices, copied, split
 from airfast.device import Stopwatch, describe_machine, pick_device
-from airfast.errors import InputError, NonFinite, NonFiniteLoss
+from airfast.errors import InputError, NonFinite, NonFiniteLoss, Note
 from airfast.methods.choose import build_method
 from airfast.methods.method import Epoch, Method
 from airfast.runs.checkpoint import Held, TrainingState, save_encoder
@@ -77,6 +78,8 @@ def pretrain(
     whole = open_motion(data)
     motion = as_configured(whole, config)
     train, test = choose_split(motion, config)
+    for line in copied(motion, train, test):
+        warnings.warn(f"split: {line}", Note, stacklevel=2)
     split_record = describe_split(data, whole, motion, train, test)
     motion_train = motion.select(train)
     clips = DeviceClips.from_motion(motion_train, config.inputs, place)

@@ -145,11 +145,21 @@ def test_table_compares_seed_by_seed_and_leaves_gaps():
         {"name": "b", "paper": None, "seeds": [None, better[1]]},
         {"name": "c", "paper": None, "seeds": [None, None]},
     ]
-    head, cells = table({"axis": "x", "reference": "a", "rows": rows, "baselines": {"majority": measured}})
+    config = room.base_config("small", 8, ("split.test_fraction=0.5",)).record()
+    record = {"axis": "x", "reference": "a", "rows": rows, "baselines": {"majority": measured}, "config": config}
+    head, cells = table(record)
     assert head == ["x", "linear", "over a", "macro-F1", "1-NN", "20-NN", "paper, EGBM"]
     assert cells[0] == ["a", "50.0 ± 14.1", "", *["50.0 ± 14.1"] * 3, "45.87"]
     assert cells[1][:3] == ["b", "70.0", "+10.0"]
     assert cells[2][:3] == ["c", "–", "–"]
+    apart = [
+        {key: value + step for key, value in each.items()} for each, step in zip(measured, (0.1, 0.3), strict=True)
+    ]
+    rows[1]["seeds"] = apart
+    half = (
+        12.7062 * (2**0.5 * 10) * (1 / 2 + 1) ** 0.5
+    )  # of 10 and 30: two splits, as many test clips as training clips
+    assert table(record)[1][1][2] == f"+20.0 [{20 - half:+.1f}, {20 + half:+.1f}]"
 
 
 def test_every_row_of_every_study_is_a_run_of_its_own_method():

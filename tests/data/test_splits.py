@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from airfast.data.splits import leaks, split
+from airfast.data.splits import copied, leaks, split
 from airfast.errors import InputError
 from tests.data.test_motion import small
 
@@ -103,9 +103,15 @@ def test_leaks():
     motion = many([0] * 6, ["p", "p", "q", "q", "r", ""], ["g"] * 3 + ["h"] * 3)
     motion.positions[8:10] = motion.positions[0:2]  # clip 4 is a copy of clip 0
     assert leaks(motion, [0, 1, 2], [3, 4, 5]) == [
-        "1 recordings of the test side occur, number for number, on the training side",
+        "1 recordings of the test side occur, number for number, on the training side: c4 as c0",
         "1 of 3 subjects are on both sides, the first: q",
     ]
     assert leaks(motion, [1, 2], [5]) == []
     assert leaks(motion, [0, 3], [3, 1])[0] == "1 clips are on both sides, the first: c3"
     assert "1 of 2 groups are on both sides, the first: g" in leaks(motion, [0], [1])
+    motion.positions[:] = np.tile(motion.positions[:2], (6, 1, 1))  # all are copies of clip 0
+    named = "c1 as c0, c2 as c0, c3 as c0 and 2 more"
+    assert copied(motion, [0], [1, 2, 3, 4, 5]) == [
+        f"5 recordings of the test side occur, number for number, on the training side: {named}"
+    ]
+    assert copied(motion, [0], [0]) == []  # on both sides, which is another line

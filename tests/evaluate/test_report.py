@@ -95,6 +95,12 @@ def test_a_split_for_every_seed_says_what_pre_training_has_seen(run):
     assert read(run / "evaluate-knn-subject.json")["notes"] == list(found.notes)
     linear = evaluate(run, "linear", seeds=2, split="random", device="cpu")
     assert [len(row.scores) for row in linear.rows] == [2] * len(linear.rows)
+    assert [row.shared for row in linear.rows] == pytest.approx(
+        [12 / 48] * len(linear.rows)
+    )  # splits of the same clips overlap
+    assert any(note.startswith("split of seed 0: ") and "subjects are on both sides" in note for note in linear.notes)
+    assert not any("subjects are on both sides" in note for note in found.notes)
+    assert {row.shared for row in evaluate(run, "knn", device="cpu").rows} == {0}  # one split, the run's
 
 
 def test_fine_tuning_has_its_baselines(run, quick):
@@ -115,7 +121,7 @@ def test_fine_tuning_has_its_baselines(run, quick):
 def test_few_labels_are_counted(run, quick):
     found = evaluate(run, "semi", seeds=2, fractions=(0.5, 0.01), device="cpu")
     assert [row.fraction for row in found.rows] == [0.01] * 6 + [0.5] * 6
-    assert found.notes[0] == "1 % of 48 labels: 5 clips, 10.4 % (one of each of the 5 classes at least)"
+    assert found.notes[1] == "1 % of 48 labels: 5 clips, 10.4 % (one of each of the 5 classes at least)"
     row = read(run / "evaluate-semi.json")["rows"][-1]
     assert (row["fraction"], row["clips"]) == (0.5, found.rows[-1].clips)
 
@@ -132,7 +138,7 @@ def test_transfer_to_another_skeleton(run, walkers, quick, tmp_path):
     on_layout(walkers, "kinect25").save(tmp_path / "kinect")
     found = evaluate(run, "transfer", data=tmp_path / "kinect", seeds=1, device="cpu")
     assert names(found)[-1] == ("pre-trained", "fine-tuned, best")
-    assert found.notes == ("the set lacks spine1, left_collar, right_collar: placed between or on their neighbours",)
+    assert found.notes[0] == "the set lacks spine1, left_collar, right_collar: placed between or on their neighbours"
     assert (run / "evaluate-transfer-kinect.json").exists()
 
 

@@ -22,6 +22,16 @@ def test_interval_is_students():
     assert half_width(values[:1]) is None
 
 
+def test_splits_of_the_same_clips_are_not_independent():
+    values = [0.41, 0.55, 0.47, 0.52, 0.5]
+    assert half_width(values, 0.25) == pytest.approx(1.5 * half_width(values))  # √(1/5 + 1/4) for √(1/5)
+    alone = Row("x", "linear", row([0, 0, 1, 1], [0, 1, 1, 1]).scores)
+    drawn = over_seeds([[row([0, 0, 1, 1])], [row([0, 1, 1, 1])]], 0.25)[0]
+    assert drawn.half_width("accuracy") == pytest.approx(1.5**0.5 * alone.half_width("accuracy"))
+    low, high = drawn.record()["accuracy"]["interval_95"]
+    assert high - low == pytest.approx(2 * drawn.half_width("accuracy"))
+
+
 def test_seeds_are_put_together():
     both = over_seeds([[row([0, 0, 1, 1])], [row([0, 1, 1, 1])]])[0]
     assert both.values("accuracy") == [1.0, 0.75]

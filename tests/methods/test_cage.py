@@ -51,6 +51,13 @@ def begun(walkers):
     return begin_with
 
 
+def test_only_queries_learn_from_the_contrast():
+    query, key, rows = (torch.randn(count, 8, requires_grad=True) for count in (4, 4, 9))
+    info_nce(query, key, rows, 0.07).backward()
+    assert query.grad.any()
+    assert key.grad is rows.grad is None
+
+
 # Coordinates
 
 

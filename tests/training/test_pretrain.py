@@ -4,9 +4,11 @@ import os
 import shutil
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import adjusted_mutual_info_score
 
 from airfast.ablation.ablate import STUDIES
 from airfast.config import load_config
@@ -288,6 +290,30 @@ def test_the_log_compares_with_groups_where_there_are_two(walkers):
     one = dataclasses.replace(walkers, groups=("walk",) * len(walkers))
     assert "ami_group" in amdl.LabelLog(two, CPU).known
     assert "ami_group" not in amdl.LabelLog(one, CPU).known
+
+
+def test_clips_without_a_label_are_left_out_of_the_comparison_with_classes(walkers):
+    labels, groups = walkers.labels.copy(), list(("walk", "run", "sit") * (len(walkers) // 3))
+    labels[::7] = -1
+    groups[::5] = [""] * len(groups[::5])
+    some = dataclasses.replace(walkers, labels=labels, groups=tuple(groups))
+    found = generate_labels(torch.randn(len(walkers), 8, generator=torch.Generator().manual_seed(0)), eps=0.9, k1=8)
+    facts = amdl.label_quality(found, some)
+    for name, known in (("ami_class", labels >= 0), ("ami_group", np.array(groups) != "")):
+        truth = labels if name == "ami_class" else np.unique(groups, return_inverse=True)[1]
+        assert facts[name] == pytest.approx(adjusted_mutual_info_score(truth[known], found.labels.numpy()[known]))
+    none = dataclasses.replace(walkers, labels=np.full_like(labels, -1), groups=("",) * len(walkers))
+    assert not {"ami_class", "ami_group"} & amdl.label_quality(found, none).keys()
+
+
+def test_copies_on_both_sides_are_named_before_training(walkers, tiny, tmp_path):
+    train, test = pretraining.choose_split(walkers, tiny())
+    frames = int(walkers.lengths.min())
+    clips = [walkers.clip(i)[:frames] for i in range(len(walkers))]
+    clips[test[0]] = clips[train[0]]
+    twins = dataclasses.replace(walkers, positions=np.concatenate(clips), lengths=np.full_like(walkers.lengths, frames))
+    with pytest.warns(Note, match=f"training side: {walkers.names[test[0]]} as {walkers.names[train[0]]}"):
+        pretrain(twins, tiny("train.epochs=1", "air.warmup=0"), tmp_path, "cpu")
 
 
 def test_centring_takes_away_what_is_shared_by_a_subject():

@@ -108,17 +108,20 @@ def discrete_labels(settings: AirSettings, features: dict[str, Tensor], nuisance
 class LabelLog:
     """What the log says of each epoch's labels; classes and groups stay on the device, as do the labels themselves.
 
+    Mutual information is over the clips whose class, or whose group, is known.
+
     Args:
         motion: the training clips.
         device: where the labels will be.
     """
 
     def __init__(self, motion: MotionSet, device: torch.device) -> None:
-        self.known: dict[str, Tensor] = {}
-        if (motion.labels >= 0).all():
-            self.known["ami_class"] = codes(motion.labels, device)
-        if len(set(motion.groups)) > 1:
-            self.known["ami_group"] = codes(motion.groups, device)
+        groups = np.unique(motion.groups, return_inverse=True)[1] - ("" in motion.groups)  # unknown: -1
+        self.known: dict[str, tuple[Tensor, Tensor]] = {}
+        for name, values in (("ami_class", motion.labels), ("ami_group", groups)):
+            known = np.flatnonzero(values >= 0)
+            if len(known) and (name == "ami_class" or len(np.unique(values[known])) > 1):
+                self.known[name] = torch.from_numpy(known).to(device), codes(values[known], device)
 
     def describe(self, found: LabelSet, before: Tensor | None = None) -> dict[str, Any]:
         """Clusters, noise, agreement, what changed, and the adjusted mutual information with classes and groups.
@@ -128,8 +131,8 @@ class LabelLog:
             before: (N,) labels of the epoch before; None where there are none.
         """
         facts: dict[str, Any] = describe_frame(found.to_frame(**({} if before is None else {"before": before})))
-        for name, known in self.known.items():
-            facts[name] = adjusted_mutual_information(contingency(known, found.labels, found.num_clusters))
+        for name, (clips, known) in self.known.items():
+            facts[name] = adjusted_mutual_information(contingency(known, found.labels[clips], found.num_clusters))
         return facts
 
 
