@@ -12,7 +12,7 @@ from airfast.errors import InputError
 from airfast.evaluate.frozen import untrained_like
 from airfast.evaluate.report import evaluate
 from airfast.methods.cage import coordinates
-from airfast.methods.contrast import info_nce
+from airfast.methods.contrast import info_nce, queue_size
 from airfast.methods.method import plain
 from airfast.models.agcn import AGCN
 from airfast.plots.embeddings import plot_embeddings
@@ -56,6 +56,15 @@ def test_only_queries_learn_from_the_contrast():
     info_nce(query, key, rows, 0.07).backward()
     assert query.grad.any()
     assert key.grad is rows.grad is None
+
+
+@pytest.mark.parametrize(
+    ("queue", "clips", "longest", "keys"),
+    [("auto", 95, 2048, 40), ("auto", 9, 2048, 10), ("auto", 950, 30, 30), (7, 95, 2048, 10), (64, 95, 30, 64)],
+)
+def test_a_queue_is_half_of_the_set_in_whole_batches(queue, clips, longest, keys):
+    settings = load_config("demo", overrides=(f"contrast.queue={queue}",), method="cage").contrast
+    assert queue_size(settings, 10, clips, longest) == keys
 
 
 # Coordinates
