@@ -42,8 +42,8 @@ class FourierFilter(nn.Module):
 
     def _mix(self, layer: int, real: Tensor, imaginary: Tensor) -> tuple[Tensor, Tensor]:
         """A complex product and sum within each group: (B, G, C/G, T, F) both."""
-        of_real, of_imaginary = self.weights[layer].unbind()
-        bias_real, bias_imaginary = self.biases[layer].unbind()
+        of_real, of_imaginary = self.weights[layer].float().unbind()
+        bias_real, bias_imaginary = self.biases[layer].float().unbind()
 
         def product(weight: Tensor, values: Tensor) -> Tensor:
             return torch.einsum("goi,bgitf->bgotf", weight, values)
@@ -67,7 +67,7 @@ class FourierBlock(nn.Module):
         """(B, C, T, J) to (B, C, T, J)."""
         mixed = image + self.mix(self.first(image))
         filtered: Tensor = mixed + self.filter(self.second(mixed))
-        return filtered
+        return filtered.to(self.first.weight.dtype)  # a network that is bfloat16 throughout goes on so
 
 
 class ImageBranch(Backbone):

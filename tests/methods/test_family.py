@@ -306,6 +306,18 @@ def test_nothing_of_a_step_is_read_by_the_host(begun, method):
     assert crossings(lambda: step(BATCH)) == 0  # so that a GPU can record it
 
 
+@pytest.mark.parametrize("method", SMALL)
+def test_what_is_deployed_can_be_bfloat16_throughout(begun, method):
+    state, clips = begun(method)
+    encoder = state.method.deployed.eval()
+    with torch.no_grad():
+        full = encoder(clips.whole(BATCH))
+        half = encoder.bfloat16()(clips.whole(BATCH).bfloat16())
+    assert half.dtype == torch.bfloat16
+    near = torch.nn.functional.cosine_similarity(full.flatten(), half.float().flatten(), dim=0)
+    assert near > 0.99
+
+
 def test_views(begun):
     state, _ = begun("crossclr", "inputs=paper", "inputs.frames=16")
     assert state.method.views == (recipes.sheared, recipes.sheared)
