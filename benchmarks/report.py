@@ -54,6 +54,12 @@ def labels() -> str:
     return joined(page("labels"), picture("labels", "seconds and memory over N"), page("labels-large"), page("groups"))
 
 
+def siblings() -> str:
+    """Every method on the same clips, as far as it is recorded."""
+    _, _, text = page("family").partition("\n")  # without its own heading
+    return joined(text.replace("\n## ", "\n### "), picture("family", "linear accuracy over milliseconds a clip"))
+
+
 def quality() -> str:
     """Every quality record, Tables IV and V, transfer and all that was tried, under a heading of its own."""
     files = [file for kind in ("quality", "table", "transfer") for file in sorted(RESULTS.glob(f"{kind}-*.md"))]
@@ -76,6 +82,7 @@ SECTIONS = {
     "The deployed encoder: which way to run it": lambda: page("deployed"),
     "Accuracy against cost": trained,
     "The label stage": labels,
+    "AIR and its siblings": siblings,
     "Quality": quality,
     "On a GPU": gpu,
     "A run as a file for a device": lambda: page("exported"),
