@@ -212,8 +212,8 @@ def markdown(record: Record) -> str:
         "interval of the mean, widened because the splits of the seeds overlap (Nadeau and Bengio); one that holds 0 "
         "is no difference. Seconds an epoch: median, one thread a run, two runs at a time, bf16 products. Parameters "
         "and milliseconds are of what is deployed, one clip at a time, one thread, fp32. "
-        f"{record['machine']['cpu']}, torch {record['machine']['versions']['torch']}. The recording goes on; what stands here "
-        "is what is finished. At so few steps (three an epoch on bandai1) nobody has converged.",
+        f"{record['machine']['cpu']}, torch {record['machine']['versions']['torch']}. The recording goes on; here "
+        "stands what is finished. At so few steps (three an epoch on bandai1) nobody has converged.",
         "",
     ]
     for name, split in dict.fromkeys((run["set"], run["split"]) for run in record["runs"]):

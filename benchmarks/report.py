@@ -56,8 +56,9 @@ def labels() -> str:
 
 def siblings() -> str:
     """Every method on the same clips, as far as it is recorded."""
-    _, _, text = page("family").partition("\n")  # without its own heading
-    return joined(text.replace("\n## ", "\n### "), picture("family", "linear accuracy over milliseconds a clip"))
+    return joined(
+        page("family").replace("\n## ", "\n### "), picture("family", "linear accuracy over milliseconds a clip")
+    )
 
 
 def quality() -> str:
