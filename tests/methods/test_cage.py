@@ -11,6 +11,7 @@ from airfast.deploy.export import export
 from airfast.errors import InputError
 from airfast.evaluate.frozen import untrained_like
 from airfast.evaluate.report import evaluate
+from airfast.methods import contrast
 from airfast.methods.cage import coordinates
 from airfast.methods.contrast import info_nce, queue_size
 from airfast.methods.method import plain
@@ -65,6 +66,15 @@ def test_only_queries_learn_from_the_contrast():
 def test_a_queue_is_half_of_the_set_in_whole_batches(queue, clips, longest, keys):
     settings = load_config("demo", overrides=(f"contrast.queue={queue}",), method="cage").contrast
     assert queue_size(settings, 10, clips, longest) == keys
+
+
+@pytest.mark.parametrize(
+    ("told", "clips", "momentum"),
+    [("auto", 95, 1 - 1 / 30), ("auto", 20, 0.9), ("auto", 10_000, 0.999), (0.5, 95, 0.5)],
+)
+def test_keys_follow_more_slowly_the_more_steps_an_epoch_has(told, clips, momentum):
+    settings = load_config("demo", overrides=(f"contrast.momentum={told}", "train.batch_size=10"), method="cage")
+    assert contrast.momentum(settings, clips) == pytest.approx(momentum)
 
 
 # Coordinates
