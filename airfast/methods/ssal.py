@@ -116,7 +116,7 @@ class SSAL(NetworkContrast):
         self.kept = batch, keys
         named = {"info": self.against_queue(query, key, NAME, batch)}
         if self.settings.weight:
-            wanted = self._logits(query, key, batch).detach()
+            wanted = self._logits(query, key, batch)
             apart = [divergence(wanted, self._logits(each, key, batch)) for each in self._strong(views[2])]
             named["divergence"] = self.settings.weight * torch.stack(apart).mean()
         return named

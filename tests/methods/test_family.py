@@ -221,6 +221,14 @@ def test_the_terms_of_crossclr(begun, context):
         torch.testing.assert_close(second[u], expected)
 
 
+def test_convolutions_of_crossclr_start_small(begun):
+    state, _ = begun("crossclr")
+    for layer in state.method.deployed.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            assert layer.weight.std().item() == pytest.approx(0.02, rel=5 / layer.weight.numel() ** 0.5)
+            assert not layer.bias.any()
+
+
 @pytest.mark.parametrize("share", [0.5, 1])
 def test_crossclr_turns_at_its_epoch(begun, share):
     state, clips = begun("crossclr", f"crossclr.cross_from={share}")

@@ -133,6 +133,7 @@ def test_the_terms_of_ssal(walkers, drop, image):
     state = begin(settings, motion, clips)
     method = state.method.eval()
     views = [view(clips, BATCH, state.generator) for view in method.views]
+    views = [scale * torch.randn_like(view) for scale, view in zip((1, 4, 16), views, strict=True)]  # far from alike
     named = method.losses(views, BATCH)
     network, behind, head = method.deployed.networks["joint"], method.followers["joint"], method.heads["joint"]
     with torch.no_grad():
@@ -150,6 +151,13 @@ def test_the_terms_of_ssal(walkers, drop, image):
     torch.testing.assert_close(named["divergence"], 0.5 * torch.stack(terms).mean())
     named["divergence"].backward()
     assert all(each.grad is None for each in method.followers.parameters())
+
+
+def test_ordinary_queries_do_not_learn_from_the_strong_ones():
+    wanted, found = (torch.randn(4, 9, requires_grad=True) for _ in range(2))
+    divergence(wanted, found).backward()
+    assert wanted.grad is None
+    assert found.grad.any()
 
 
 def logits(query, key, rows):
