@@ -144,6 +144,11 @@ def test_an_image_has_positions_and_steps():
     elsewhere = network(still + 1)  # only steps are left to look at
     torch.testing.assert_close(network(still), elsewhere)
     assert not torch.allclose(network(clips), elsewhere)
+    read = []
+    network.motion.register_forward_pre_hook(lambda _, given: read.append(given[0]))
+    network(clips)
+    steps = torch.nn.functional.interpolate(clips[:, :, 1:] - clips[:, :, :-1], (16, 25), mode="bilinear")
+    torch.testing.assert_close(read[0], steps)
     faster = HCN(KINECT, 32)
     assert faster.width == faster(torch.randn(2, 3, 32, 25)).shape[1] == 1024
 

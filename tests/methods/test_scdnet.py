@@ -72,6 +72,8 @@ def test_clues_are_of_frames_and_of_joints():
     tokens = torch.stack([maps[:, :, t].transpose(1, 2).flatten(1) for t in range(16)], dim=1)  # (B, T, J·64)
     mixed = tokens[:, torch.randperm(16)]
     torch.testing.assert_close(encoder.temporal(mixed), temporal)  # no position, a maximum over tokens
+    states = encoder.temporal.layer(encoder.temporal.embed(tokens))
+    torch.testing.assert_close(temporal, states.max(dim=1).values)
     maps = encoder.of_joints(x)
     tokens = torch.stack([maps[..., j].transpose(1, 2).flatten(1) for j in range(25)], dim=1)  # (B, J, T·64)
     torch.testing.assert_close(encoder.spatial(tokens[:, torch.randperm(25)]), spatial)
