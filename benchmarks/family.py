@@ -23,11 +23,11 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from airfast.ablation.ablate import STUDIES, Variant
+from airfast.ablation.ablate import STUDIES, Variant, base_config, job_of
 from airfast.ablation.report import mean_interval, mean_sd
 from airfast.ablation.sweep import EVALUATIONS, Job, SweepState, run_sweep
 from airfast.bench.machine import machine
-from airfast.config import Config, load_config
+from airfast.config import Config
 from airfast.methods.choose import build_deployed
 from airfast.runs.folder import read_evaluation, read_metrics
 from airfast.skeletons.layout import load_layout
@@ -38,21 +38,19 @@ RECORD = RESULTS / "family.json"
 METHODS = {variant.name: variant for variant in STUDIES["family"].variants}
 VIEWS = {"equal": "mild", "own": "method"}
 HELD_OUT = 0.2  # share of the clips, or of the actions
-WARM_UP = 0.5  # share of AIR's epochs, as in the preset
 Record = dict[str, Any]
 
 
 def config_of(variant: Variant, split: str, views: str, epochs: int, seed: int) -> Config:
     """The preset `small`, with bf16 products, half the time of graph networks on a processor that has it."""
-    settings = [
-        f"train.epochs={epochs}",
+    told = (
         "train.precision=bf16",
         f"split.kind={split}",
         f"split.test_fraction={HELD_OUT}",
-    ]
-    settings += [f"inputs.augmentation={VIEWS[views]}", *variant.overrides]
-    settings += [f"air.warmup={round(WARM_UP * epochs)}"] if variant.method == "air" else []
-    return load_config("small", overrides=tuple(settings), method=variant.method, seed=seed)
+        f"inputs.augmentation={VIEWS[views]}",
+    )
+    base = base_config("small", epochs, told, variant.method)
+    return job_of(Path(), base, "small", told, variant, seed).config
 
 
 def figures(job: Job) -> dict[str, list[float]]:

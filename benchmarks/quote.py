@@ -9,10 +9,12 @@ import json
 import re
 import sys
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from airfast.ablation.report import differences, mean_interval, mean_sd, shared_clips, values
 from airfast.config import PRESETS, load_config
+from airfast.evaluate.table import half_width
 from benchmarks.quality import EARLIER, HARSHER, PLAIN, SPLITS
 
 ROOT = Path(__file__).parent.parent
@@ -69,9 +71,10 @@ def first_table() -> str:
 def apart(record: dict[str, Any], ours: str, theirs: str) -> str:
     """The mean difference with its interval, which is widened because splits overlap; one that holds 0 is none."""
     rows = {row["name"]: row["seeds"] for row in record["rows"]} | record["baselines"]
-    found = mean_interval(differences(rows[ours], rows[theirs]), shared_clips(record))
-    low, high = map(float, found.partition("[")[2].rstrip("]").split(", "))
-    return found if low > 0 or high < 0 else f"none: {found}"
+    found, shared = differences(rows[ours], rows[theirs]), shared_clips(record)
+    half = half_width(found, shared)
+    said = mean_interval(found, shared)
+    return said if half is not None and abs(fmean(found)) > half else f"none: {said}"
 
 
 def harsher(record: dict[str, Any]) -> bool:

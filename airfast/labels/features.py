@@ -1,11 +1,10 @@
 """Features in: from a file, or from the caller's array, checked and brought to unit length."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -19,39 +18,12 @@ def load_features(path: str | Path) -> torch.Tensor:
     An archive holds one array, or one named `features`. A Parquet file has D numeric columns, or one column named
     `features` of D-long lists. Raises InputError for everything that cannot be read as such.
     """
-    path = Path(path)
-    read = _READERS.get(path.suffix.lower())
-    if read is None:
-        raise InputError(f"{path}: expected one of {', '.join(_READERS)}, found '{path.suffix}'")
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}: the file is empty")
-    try:
-        array = read(path)
-    except InputError:
-        raise
-    except Exception as error:  # each format fails in its own way; the user needs one line
-        raise InputError(f"{path}: cannot be read as {path.suffix[1:]} ({in_one_line(error)})") from error
-    return as_matrix(array, str(path))
+    return as_matrix(_read(Path(path), _READERS), str(path))
 
 
 def load_groups(path: str | Path) -> NDArray[Any]:
     """Read a group a sample: a `.npy` array (N,) of integers or names, or column `group` of a `.csv` or `.parquet`."""
-    path = Path(path)
-    read = _GROUPS.get(path.suffix.lower())
-    if read is None:
-        raise InputError(f"{path}: expected one of {', '.join(_GROUPS)}, found '{path.suffix}'")
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        return np.asarray(read(path))
-    except InputError:
-        raise
-    except KeyError:
-        raise InputError(f"{path}: no column 'group'") from None
-    except Exception as error:  # as above
-        raise InputError(f"{path}: cannot be read as {path.suffix[1:]} ({in_one_line(error)})") from error
+    return np.asarray(_read(Path(path), _GROUPS))
 
 
 def as_matrix(array: Any, name: str) -> torch.Tensor:
@@ -97,6 +69,23 @@ def unit_rows(matrix: torch.Tensor, name: str) -> torch.Tensor:
     return unit
 
 
+def _read(path: Path, readers: dict[str, Callable[[Path], Any]]) -> Any:
+    """What the reader of a file's ending makes of it; InputError for everything that it cannot."""
+    read = readers.get(path.suffix.lower())
+    if read is None:
+        raise InputError(f"{path}: expected one of {', '.join(readers)}, found '{path.suffix}'")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty")
+    try:
+        return read(path)
+    except InputError:
+        raise
+    except Exception as error:  # each format fails in its own way; the user needs one line
+        raise InputError(f"{path}: cannot be read as {path.suffix[1:]} ({in_one_line(error)})") from error
+
+
 def _read_npy(path: Path) -> Any:
     with open_arrays(path) as array:
         return array
@@ -129,10 +118,28 @@ def _only_name(names: list[str], path: Path) -> str:
     raise InputError(f"{path}: expected one array or one named 'features', found {', '.join(sorted(names)) or 'none'}")
 
 
+def _group_of_csv(path: Path) -> Any:
+    import pandas as pd  # here alone: the label stage starts without it
+
+    table = pd.read_csv(path)
+    return table[_group_column(table.columns, path)].to_numpy()
+
+
+def _group_of_parquet(path: Path) -> Any:
+    table = read_table(path)
+    return table[_group_column(table.column_names, path)].to_numpy()
+
+
+def _group_column(names: Iterable[str], path: Path) -> str:
+    if "group" not in names:
+        raise InputError(f"{path}: no column 'group'")
+    return "group"
+
+
 _GROUPS: dict[str, Callable[[Path], Any]] = {
     ".npy": _read_npy,
-    ".csv": lambda path: pd.read_csv(path)["group"].to_numpy(),
-    ".parquet": lambda path: read_table(path)["group"].to_numpy(),
+    ".csv": _group_of_csv,
+    ".parquet": _group_of_parquet,
 }
 _READERS: dict[str, Callable[[Path], Any]] = {
     ".npy": _read_npy,

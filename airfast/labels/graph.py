@@ -13,7 +13,7 @@ from airfast.labels.choose import resolve
 from airfast.labels.engine import check_search, checked_memory
 from airfast.labels.features import as_matrix, unit_rows
 from airfast.labels.groups import allowed, checked_groups, encode_groups, grouped_neighbours
-from airfast.labels.seam import SIMILARITY_BITS, Backend, Edges, Neighbours
+from airfast.labels.seam import SIMILARITY_BITS, Backend, Edges, Neighbours, starts
 
 
 def jaccard_graph(
@@ -93,10 +93,8 @@ def sorted_rows(parts: list[Edges], n: int, device: torch.device) -> tuple[torch
     # The diagonal first: another row at distance 0 must not push a row from the head of its own list.
     entries = by_key(entries, torch.where(entries[0] == entries[1], -1.0, entries[2]))
     row, column, distance = by_key(entries, entries[0])
-    indptr = torch.zeros(n + 1, dtype=torch.int64, device=device)
-    indptr[1:] = torch.bincount(row, minlength=n).cumsum(0)
     kind = torch.int32 if len(column) < 2**31 else torch.int64
-    return indptr.to(kind), column.to(kind), distance
+    return starts(row, n).to(kind), column.to(kind), distance
 
 
 def bridges(parts: list[Edges], n: int) -> Edges:

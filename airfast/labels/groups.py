@@ -23,12 +23,9 @@ from torch import Tensor
 from airfast.errors import InputError
 from airfast.labels.cpu.products import exact_settings
 from airfast.labels.cuda.blocks import by_rows
-from airfast.labels.seam import SIMILARITY_BITS, Backend, Edges, Encoding, error_bound
+from airfast.labels.seam import LOW, SIMILARITY_BITS, Backend, Edges, Encoding, error_bound, soft_weights, starts
 
-LOW = 0x7FFFFFFF
-ONE = float(1 << SIMILARITY_BITS)
 RUN = 16  # columns of which the largest is taken
-FINE = 2.0**40  # steps of exp(−d), so that its sum over a row is exact in any order
 Pair = tuple[int, int]
 Lists = tuple[Tensor, Tensor]
 
@@ -134,9 +131,8 @@ def encode_groups(unit: Tensor, lists: Lists, groups: Groups, memory_mb: int) ->
 
     def weigh(first: int, last: int) -> tuple[Tensor, Tensor, Tensor]:
         row, place = reciprocal(index, first, last, within).nonzero().T
-        soft = torch.exp(2 * (similarity[row + first, place].double() / ONE - 1)).mul(FINE).long()
-        total = torch.zeros(last - first, dtype=torch.int64, device=unit.device).index_add_(0, row, soft)
-        return row + first, index[row + first, place], (soft.double() / total[row] * scale).round().long()
+        weight = soft_weights(row, similarity[row + first, place], last - first, scale)
+        return row + first, index[row + first, place], weight.long()
 
     parts = by_rows(n, 40 * width * max(within, across, 1), memory_mb, weigh)
     row, column, weight = (torch.cat(each) for each in zip(*parts, strict=True))
@@ -262,10 +258,3 @@ def expanded(
     there = (heads >= 0).sum(dim=1)[row]
     mean = torch.div(2 * total * heads.shape[1] + there, 2 * there, rounding_mode="floor")  # rounded, of all alike
     return row + first, key % n, mean
-
-
-def starts(row: Tensor, n: int) -> Tensor:
-    """(N+1,) int64: where each row begins, of rows in rising order."""
-    indptr = torch.zeros(n + 1, dtype=torch.int64, device=row.device)
-    indptr[1:] = torch.bincount(row, minlength=n).cumsum(0)
-    return indptr

@@ -13,6 +13,8 @@ from typing import Protocol
 import torch
 
 SIMILARITY_BITS = 30  # a similarity of 1.0 is 2**30: finer than float32 near 1, and it fits int32
+LOW = 0x7FFFFFFF  # a key holds a similarity above it, and below LOW less the index: of equal ones the first is larger
+FINE = 2.0**40  # steps of exp(−d), so that its sum over a row is exact in any order
 EPS_SLACK = 1e-7  # two distances closer than this are the same: rounding must not decide d ≤ eps
 
 
@@ -118,6 +120,23 @@ def fixed_dots(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """Inner products of unit rows (…, D) on the fixed-point grid, (…) int64; as cpu/select.fixed_dot, by torch."""
     one, other = ((rows.double() * 2.0**SIMILARITY_BITS).round().long() for rows in (left, right))
     return ((one * other).sum(dim=-1) + (1 << (SIMILARITY_BITS - 1))) >> SIMILARITY_BITS
+
+
+def starts(row: torch.Tensor, n: int) -> torch.Tensor:
+    """(N+1,) int64: where each of n rows begins, of the rows of entries (E,) in rising order."""
+    indptr = torch.zeros(n + 1, dtype=torch.int64, device=row.device)
+    indptr[1:] = torch.bincount(row, minlength=n).cumsum(0)
+    return indptr
+
+
+def soft_weights(row: torch.Tensor, similarity: torch.Tensor, rows: int, scale: int) -> torch.Tensor:
+    """METHOD 3.4: softmax of −d within each row, times `scale`, (E,) float64 whole numbers; entries in any order.
+
+    row: (E,) int64, below `rows`. similarity: (E,) fixed point; d = 2 − 2s.
+    """
+    soft = torch.exp(2 * (similarity.double() / 2.0**SIMILARITY_BITS - 1)).mul(FINE).long()
+    total = torch.zeros(rows, dtype=torch.int64, device=row.device).index_add_(0, row, soft)
+    return (soft.double() / total[row] * scale).round()
 
 
 def grid_error(d: int) -> float:

@@ -10,10 +10,9 @@ import numpy as np
 from numba import njit
 from numba.cpython.unsafe.numbers import trailing_zeros
 
-from airfast.labels.seam import SIMILARITY_BITS
+from airfast.labels.seam import LOW, SIMILARITY_BITS
 
 ONE = np.float32(1 << SIMILARITY_BITS)
-LOW = 0x7FFFFFFF
 STEP = 64  # entries compared at once, one bit each
 HALVINGS = 21  # of a bracket of 4: to 2e-6, less than any bound of error
 ROOM = 32  # candidates between compactions; a buffer with less free room than this after one is given up

@@ -8,9 +8,9 @@ import triton
 
 from airfast.labels.cuda import kernels
 from airfast.labels.cuda.blocks import by_rows
-from airfast.labels.cuda.knn import ONE, fixed_dots
+from airfast.labels.cuda.knn import fixed_dots
 from airfast.labels.cuda.totals import BESIDE, Sparse, Zeros, reached
-from airfast.labels.seam import SIMILARITY_BITS, Encoding, Neighbours, half_set
+from airfast.labels.seam import SIMILARITY_BITS, Encoding, Neighbours, half_set, soft_weights, starts
 
 ROWS = 8  # rows a program of `reciprocal` takes
 EXPANDED = (
@@ -62,10 +62,7 @@ def _expanded(unit: torch.Tensor, neighbours: Neighbours, k1: int, scale: int, m
         came = (place >= k1).nonzero().flatten()
         dots = fixed_dots(unit, row[came] + first, column[came])
         near[came] = torch.where(column[came] == row[came] + first, 1 << SIMILARITY_BITS, dots)
-        # exp(−d) as an integer, so that its sum over a row is exact in any order
-        soft = torch.exp(2 * (near.double() / ONE - 1)).mul(2.0**40).long()
-        total = torch.zeros(last - first, dtype=torch.int64, device=index.device).index_add_(0, row, soft)
-        return row + first, column, (soft.double() / total[row] * scale).round()
+        return row + first, column, soft_weights(row, near, last - first, scale)
 
     return _sparse(by_rows(n, 4 * n + 16 * k1 * (1 + half) + BESIDE, memory_mb, block), n)
 
@@ -76,6 +73,4 @@ def _sparse(parts: Iterator[Sparse], n: int) -> Sparse:
     row, column, weight = (
         torch.cat(part) for part in zip(*((r.int(), c.int(), w.int()) for r, c, w in parts), strict=True)
     )
-    indptr = torch.zeros(n + 1, dtype=torch.int64, device=row.device)
-    indptr[1:] = torch.bincount(row, minlength=n).cumsum(0)
-    return indptr, column, weight
+    return starts(row, n), column, weight

@@ -13,10 +13,9 @@ import torch
 from airfast.labels.cuda import kernels
 from airfast.labels.cuda.blocks import by_rows
 from airfast.labels.cuda.candidates import PADDED, Search, about, products, queries, searches, single_bound
-from airfast.labels.seam import SIMILARITY_BITS, Neighbours
+from airfast.labels.seam import LOW, SIMILARITY_BITS, Neighbours
 
 ONE = float(1 << SIMILARITY_BITS)
-LOW = 0x7FFFFFFF
 NOTHING = torch.iinfo(torch.int64).min
 
 
