@@ -92,8 +92,17 @@ class Train(Section):
 class Split(Section):
     """What pre-training may not see, so that it can be tested on."""
 
-    kind: Literal["random", "subject", "group", "none"] = Field("random", description="random: stratified 4:1")
+    kind: Literal["random", "subject", "group", "family", "none"] = Field(
+        "random", description="random: stratified 4:1; family: of groups that resemble each other"
+    )
     test_fraction: float = Field(0.2, gt=0, lt=1)
+    held_out: str = Field("", description="the subject, group or family to test on; else the seed draws")
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Split":
+        if self.held_out and self.kind in ("random", "none"):
+            raise ValueError(f"held_out is of kind=subject, group or family, not {self.kind}")
+        return self
 
 
 class Cluster(Section):

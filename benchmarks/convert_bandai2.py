@@ -14,6 +14,7 @@ import numpy as np
 from airfast._version import __version__
 from airfast.data.motion import MotionSet, file_sha256
 from airfast.data.readers.labels import Columns, match_rows, read_labels
+from airfast.data.readers.names import DATASETS
 from airfast.errors import InputError
 from airfast.skeletons.layout import load_layout
 
@@ -51,6 +52,7 @@ def convert(archive: Path, labels: Path) -> MotionSet:
             "synthetic": False,
             "note": NOTE,
             "unit": "mm, cm",
+            "families": {row.group: DATASETS["bandai"].family(row.group) for row in row_of.values()},
             "version": __version__,
             "sources": [{"file": path.name, "sha256": file_sha256(path)} for path in (archive, labels)],
         },

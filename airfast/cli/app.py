@@ -204,8 +204,11 @@ def evaluate(
     to: Annotated[Path | None, typer.Option(help="The prepared set that a transfer is fine-tuned on.")] = None,
     fraction: Annotated[str, typer.Option(help="Shares of the labels, for semi.")] = "0.01,0.05,0.1,0.5",
     split: Annotated[
-        str | None, typer.Option(help="random, subject or group: a new split for every seed; the run's if not given.")
+        str | None, typer.Option(help="random, subject, group or family: a new split for every seed; else the run's.")
     ] = None,
+    nuisance: Annotated[
+        str, typer.Option(help="group or subject: take the means of the training clips' out of every row's features.")
+    ] = "none",
     seeds: Annotated[int, typer.Option(help="Repetitions of what is random.")] = 5,
     device: Device = "auto",
 ) -> None:
@@ -225,6 +228,7 @@ def evaluate(
             split,  # type: ignore[arg-type]
             parse_fractions(fraction),
             progress,
+            nuisance,  # type: ignore[arg-type]
         )
     show_evaluation(found, f"{protocol} protocol, {run}" + (f", to {to}" if to else ""))
     show_classes(found)

@@ -19,8 +19,8 @@ def describe(motion: MotionSet) -> dict[str, Any]:
 
     Returns:
         name, synthetic, note; layout, joints; clips, frames, seconds; clip_frames and body_height (metres) as {min,
-        median, max}; fps, classes, subjects, groups as {value: clips} (unknown ones are left out); unlabelled, a number
-        of clips; warnings, a list of lines.
+        median, max}; fps, classes, subjects, groups, families as {value: clips} (unknown ones are left out);
+        unlabelled, a number of clips; warnings, a list of lines.
     """
     heights = body_heights(motion)
     return {
@@ -39,6 +39,7 @@ def describe(motion: MotionSet) -> dict[str, Any]:
         "unlabelled": int((motion.labels < 0).sum()),
         "subjects": _counts(motion.subjects),
         "groups": _counts(motion.groups),
+        "families": _counts(motion.families),
         "warnings": warnings(motion, heights),
     }
 

@@ -41,6 +41,7 @@ class _Info(Schema):
     split: dict[str, str] = Field(default_factory=dict)
     lacking: list[str] = Field(default_factory=list)
     findings: list[dict[str, Any]] = Field(default_factory=list)
+    families: dict[str, str] = Field(default_factory=dict)
 
 
 class _Rest(Schema):
@@ -72,7 +73,7 @@ class MotionSet:
         layout: the skeleton.
         info: JSON-ready notes: `name`, `synthetic` (bool), `sources` ([{"file", "sha256"}]), `note` (licence,
             attribution), `unit` of the source, `version` of this package; `split` ({clip name: side}) if the source
-            declared one.
+            declared one; `families` ({group: family}) if it named some.
 
     On disk a prepared set is a folder of three files:
         positions.npy: `positions` as above (memory-mappable).
@@ -101,6 +102,12 @@ class MotionSet:
     def offsets(self) -> NDArray[np.int64]:
         """(N,) int64, first frame of each clip in `positions`."""
         return np.asarray(np.cumsum(self.lengths) - self.lengths, dtype=np.int64)
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """N names of families: groups that resemble each other, as mirror twins do, are of one; "" is unknown."""
+        known = self.info.get("families", {})
+        return tuple(known.get(group, "") for group in self.groups)
 
     def clip(self, index: int) -> NDArray[np.float32]:
         """Positions of one clip: a (T, J, 3) view."""

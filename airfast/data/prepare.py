@@ -402,7 +402,7 @@ def _labelled(
 
 def _over(row: LabelRow, said: LabelRow) -> LabelRow:
     """A row of the label file; what it leaves open is as the motion file says."""
-    names = ("label", "subject", "group", "split")
+    names = ("label", "subject", "group", "split", "family")
     return replace(row, **{name: getattr(row, name) or getattr(said, name) for name in names})
 
 
@@ -422,6 +422,8 @@ def _assemble(clips: Sequence[_Clip], reader: _Reader, source: Path, files: Sequ
     }
     if any(row.split for row in rows):
         info["split"] = {clip.name: row.split for clip, row in zip(clips, rows, strict=True)}
+    if families := families_of(rows):
+        info["families"] = families
     lengths = np.array([len(clip.positions) for clip in clips], dtype=np.int64)
     return MotionSet(
         positions=np.concatenate([clip.positions for clip in clips]),
@@ -435,6 +437,17 @@ def _assemble(clips: Sequence[_Clip], reader: _Reader, source: Path, files: Sequ
         layout=reader.layout,
         info=info,
     )
+
+
+def families_of(rows: Sequence[LabelRow]) -> dict[str, str]:
+    """Group to family, where rows name one; InputError where a group has two, or a family stands without a group."""
+    found: dict[str, str] = {}
+    for row in rows:
+        if row.family and not row.group:
+            raise InputError(f"{row.file}: family {row.family!r} of no group; a family is of groups")
+        if found.setdefault(row.group, row.family) != row.family:
+            raise InputError(f"{row.file}: group {row.group!r} is of family {row.family!r} and of {found[row.group]!r}")
+    return found if any(found.values()) else {}
 
 
 def _shown(path: Path, reader: _Reader) -> str:

@@ -8,35 +8,39 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from airfast.config import nearest
 from airfast.data.motion import MotionSet
 from airfast.errors import InputError
 
+SplitKind = Literal["random", "subject", "group", "family"]
 Indices = NDArray[np.int64]
 NAMED = 3  # copies that a line names
 
 
 def split(
-    motion: MotionSet, kind: Literal["random", "subject", "group"], seed: int, test_fraction: float = 0.2
+    motion: MotionSet, kind: SplitKind, seed: int, test_fraction: float = 0.2, held_out: str = ""
 ) -> tuple[Indices, Indices]:
     """Divide the clips in two.
 
     - random: stratified: of every class `test_fraction` of its clips, at least one if it has two. Unlabelled clips
       train. Clips of one recording (`info["recordings"]`) are on one side, and are counted as one.
-    - subject, group: whole subjects or groups are held out, in random order as long as each brings the number of test
-      clips nearer to `test_fraction` of all, and at least one. Unlabelled clips of those held out are on neither side.
+    - subject, group, family: whole subjects, groups or families of groups are held out, in random order as long as each
+      brings the number of test clips nearer to `test_fraction` of all, and at least one; or that of the name `held_out`
+      alone. Unlabelled clips of those held out are on neither side.
 
     Args:
         motion: the prepared set.
         kind: see above.
         seed: the same seed gives the same split on every machine.
         test_fraction: share of the clips to test on, between 0 and 1.
+        held_out: a subject, group or family by name; nothing is drawn then.
 
     Returns:
         Indices of the training and of the test clips, ascending; test clips are always labelled.
 
     Raises:
-        InputError: no clip is labelled, every class has one clip only, a clip's subject or group is unknown, or there
-            are fewer than 2 of them.
+        InputError: no clip is labelled, every class has one clip only, a clip's subject, group or family is unknown,
+            there are fewer than 2 of them, or none has the name.
     """
     if not 0 < test_fraction < 1:
         raise InputError(f"split: expected a test fraction between 0 and 1, found {test_fraction}")
@@ -46,13 +50,14 @@ def split(
         raise InputError("split: expected labelled clips, found none")
     if kind == "random":
         first, of = recordings(motion)
-        held_out = _stratified(motion.labels[first], test_fraction, rng)[of]
+        out = _stratified(motion.labels[first], test_fraction, rng)[of]
     else:
-        held_out = _whole(motion.subjects if kind == "subject" else motion.groups, kind, motion, test_fraction, rng)
-    test = held_out & labelled
+        keys = {"subject": motion.subjects, "group": motion.groups, "family": motion.families}[kind]
+        out = _whole(keys, kind, motion, test_fraction, rng, held_out)
+    test = out & labelled
     if not test.any():
         raise InputError(f"split {kind}: no labelled clip is left to test on")
-    return np.flatnonzero(~held_out), np.flatnonzero(test)
+    return np.flatnonzero(~out), np.flatnonzero(test)
 
 
 def recordings(motion: MotionSet) -> tuple[Indices, Indices]:
@@ -71,11 +76,12 @@ def leaks(motion: MotionSet, train: Sequence[int] | Indices, test: Sequence[int]
     if same:
         found.append(f"{len(same)} clips are on both sides, the first: {motion.names[min(same)]}")
     found += copied(motion, train, test)
-    for kind, column in (("subject", motion.subjects), ("group", motion.groups)):
+    columns = {"subjects": motion.subjects, "groups": motion.groups, "families of groups": motion.families}
+    for kinds, column in columns.items():
         both = ({column[i] for i in train} & {column[i] for i in test}) - {""}
         total = len(set(column) - {""})
         if both:
-            found.append(f"{len(both)} of {total} {kind}s are on both sides, the first: {min(both)}")
+            found.append(f"{len(both)} of {total} {kinds} are on both sides, the first: {min(both)}")
     return found
 
 
@@ -109,7 +115,7 @@ def _stratified(labels: NDArray[np.int64], fraction: float, rng: np.random.Gener
 
 
 def _whole(
-    keys: Sequence[str], kind: str, motion: MotionSet, fraction: float, rng: np.random.Generator
+    keys: Sequence[str], kind: str, motion: MotionSet, fraction: float, rng: np.random.Generator, held_out: str
 ) -> NDArray[np.bool_]:
     if "" in keys:
         raise InputError(
@@ -118,6 +124,11 @@ def _whole(
     sizes = Counter(keys)
     if len(sizes) < 2:
         raise InputError(f"split {kind}: expected at least 2 {kind}s, found {len(sizes)}: {', '.join(sizes)}")
+    if held_out and held_out not in sizes:
+        known = ", ".join(sorted(sizes))
+        raise InputError(f"split.held_out={held_out}: no such {kind}{nearest(held_out, sizes)}; known: {known}")
+    if held_out:
+        return np.array([key == held_out for key in keys])
     order = [str(key) for key in rng.permutation(sorted(sizes))]
     target, count, chosen = fraction * len(keys), 0, set[str]()
     for key in order:

@@ -1,14 +1,18 @@
 """Protocols that leave the encoder as it is: features once, probes on top (METHOD 7)."""
 
+from typing import Literal
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from airfast.data.motion import MotionSet
 from airfast.deploy.embed import encode
+from airfast.errors import InputError
 from airfast.evaluate.baselines import forest, hand_made, logistic, majority
 from airfast.evaluate.knn import knn_predict
 from airfast.evaluate.linear import linear_probe, standardise
+from airfast.evaluate.metrics import Integers
 from airfast.evaluate.table import Row
 from airfast.evaluate.task import Task
 from airfast.methods.choose import build_deployed
@@ -16,6 +20,7 @@ from airfast.models.deployed import Deployed
 from airfast.training.pretrain import initial
 
 NEIGHBOURS = (1, 20)
+Nuisance = Literal["none", "group", "subject"]
 
 
 def untrained_like(encoder: Deployed) -> Deployed:
@@ -34,6 +39,37 @@ def frozen_features(encoder: Deployed, motion: MotionSet, device: torch.device) 
         "untrained": encode(untrained_like(encoder), motion, device),
         "pre-trained": encode(encoder, motion, device),
     }
+
+
+def told(sources: dict[str, Tensor], motion: MotionSet, nuisance: Nuisance, train: Integers) -> dict[str, Tensor]:
+    """Every source without what tells the training clips' actions, or people, apart in the mean: equal knowledge.
+
+    Features are standardised by the training side, and the directions between the means of its groups (or subjects)
+    projected out: what `air.nuisance` tells AIR, any features can be told.
+
+    Raises:
+        InputError: the group or subject of a training clip is not known, or all are one.
+    """
+    if nuisance == "none":
+        return sources
+    names = motion.groups if nuisance == "group" else motion.subjects
+    unknown = [motion.names[i] for i in train if not names[i]]
+    if unknown:
+        raise InputError(f"--nuisance {nuisance}: the {nuisance} of clip {unknown[0]} is not known")
+    kinds = np.unique([names[i] for i in train], return_inverse=True)[1]
+    if not kinds.any():
+        raise InputError(f"--nuisance {nuisance}: all training clips are of one {nuisance}")
+    return {name: without_means(features, torch.from_numpy(kinds), train) for name, features in sources.items()}
+
+
+def without_means(features: Tensor, kinds: Tensor, train: Integers) -> Tensor:
+    """Features (N, D), standardised, less their part in the span of the means of the training clips' kinds (n,), 0 to K−1."""
+    learnt, everything = standardise(features[train], features)
+    means = torch.stack([learnt[kinds == kind].mean(dim=0) for kind in range(int(kinds.max()) + 1)])
+    _, sizes, directions = torch.linalg.svd(means, full_matrices=False)
+    directions = directions[sizes > 1e-4 * sizes[0]]
+    explained: Tensor = everything @ directions.T @ directions
+    return everything - explained
 
 
 def majority_row(task: Task) -> Row:

@@ -11,21 +11,24 @@ from torch import Tensor
 from airfast.atomic import alone_in
 from airfast.data.dataset import DeviceClips
 from airfast.data.source import Source
+from airfast.data.splits import SplitKind
 from airfast.device import pick_device
 from airfast.errors import InputError
 from airfast.evaluate.baselines import hand_made, logistic
 from airfast.evaluate.finetune import fine_tune
 from airfast.evaluate.frozen import (
+    Nuisance,
     frozen_features,
     hand_made_rows,
     knn_rows,
     linear_rows,
     majority_row,
+    told,
     untrained_like,
 )
 from airfast.evaluate.semi import draw_labelled
 from airfast.evaluate.table import Progress, Row, over_seeds, save_table
-from airfast.evaluate.task import SplitKind, Task, draw_tasks, open_task
+from airfast.evaluate.task import Task, draw_tasks, open_task
 from airfast.models.deployed import Deployed
 from airfast.runs.checkpoint import load_encoder
 
@@ -68,6 +71,7 @@ def evaluate(
     split: SplitKind | None = None,
     fractions: Sequence[float] = FRACTIONS,
     progress: Progress | None = None,
+    nuisance: Nuisance = "none",
 ) -> Evaluation:
     """Evaluate a run's encoder by one protocol; the table is saved in the run folder as JSON too.
 
@@ -82,9 +86,11 @@ def evaluate(
         data: a prepared folder or a set in memory; the run's own by default. The target of a transfer.
         seeds: repetitions of what is random.
         device: auto, cpu or cuda.
-        split: random, subject or group; None for the run's own.
+        split: random, subject, group or family; None for the run's own.
         fractions: shares of the labels for semi.
         progress: called as (done, in all) while encoders are fine-tuned.
+        nuisance: group or subject: take from every row's features, for linear and knn, what tells the training clips'
+            actions or people apart; for a fair comparison with a run that was told them (``air.nuisance``).
 
     Raises:
         InputError: not a run, a set of another layout or without labels, nothing to test on, a wrong option.
@@ -92,22 +98,24 @@ def evaluate(
     Source: METHOD 7, Section IV-B.
     """
     run = Path(run)
-    check_options(protocol, data, seeds, split, fractions)
+    check_options(protocol, data, seeds, split, fractions, nuisance)
     encoder = load_encoder(run)
     with alone_in(run):
         place = pick_device(device)
         tasks = draw_tasks(run, encoder, data, split, seeds) if split else [open_task(run, encoder, data)]
         if protocol in ("linear", "knn"):
             sources = frozen_features(encoder, tasks[0].motion, place)
-            rows = frozen_table(protocol, sources, tasks, seeds)
+            rows = frozen_table(protocol, sources, tasks, seeds, nuisance)
             if protocol == "linear":
-                rows[1:1] = hand_made_table(sources["hand-made"], tasks, seeds)
+                rows[1:1] = hand_made_table(sources["hand-made"], tasks, seeds, nuisance)
         else:
             shares = tuple(sorted(set(fractions))) if protocol == "semi" else (1.0,)
             rows = tuned_table(encoder, tasks, seeds, shares, place, progress)
         notes = tasks[0].notes + (fraction_notes(rows, tasks[0]) if protocol == "semi" else ())
+        if nuisance != "none":
+            notes += (f"every row: directions between the means of the training clips' {nuisance}s are projected out",)
         found = Evaluation(tuple(rows), tasks[0].motion.classes, notes, varies(protocol, split))
-        save(run, protocol, split, tasks, data, found)
+        save(run, protocol, split, tasks, data, found, nuisance)
     return found
 
 
@@ -127,7 +135,9 @@ def evaluate_frozen(run: Path | str, device: str = "auto", seeds: int = 5) -> Ev
     return replace(found, rows=tuple(rows), varies=varies("linear", None))
 
 
-def check_options(protocol: str, data: Source, seeds: int, split: str | None, fractions: Sequence[float]) -> None:
+def check_options(
+    protocol: str, data: Source, seeds: int, split: str | None, fractions: Sequence[float], nuisance: str
+) -> None:
     """Raise InputError for an option that is wrong, before anything is read."""
     known = get_args(Protocol)
     if protocol not in known:
@@ -140,6 +150,10 @@ def check_options(protocol: str, data: Source, seeds: int, split: str | None, fr
         raise InputError(
             f"--split {split}: expected {', '.join(get_args(SplitKind)[:-1])} or {get_args(SplitKind)[-1]}"
         )
+    if nuisance not in get_args(Nuisance):
+        raise InputError(f"--nuisance {nuisance}: expected none, group or subject")
+    if nuisance != "none" and protocol not in ("linear", "knn"):
+        raise InputError(f"--nuisance {nuisance}: of linear and knn, which leave the features as they are")
     if not fractions or not all(0 < each <= 1 for each in fractions):
         raise InputError(
             f"--fraction {','.join(f'{each:g}' for each in fractions)}: expected shares above 0, at most 1"
@@ -173,20 +187,32 @@ def shared(tasks: list[Task]) -> float:
     return sum(len(task.test) / len(task.train) for task in tasks) / len(tasks) if len(tasks) > 1 else 0
 
 
-def frozen_table(protocol: str, sources: dict[str, Tensor], tasks: list[Task], seeds: int) -> list[Row]:
+def frozen_table(
+    protocol: str, sources: dict[str, Tensor], tasks: list[Task], seeds: int, nuisance: Nuisance = "none"
+) -> list[Row]:
     """The rows of linear or knn over seeds."""
+
+    def given(task: Task) -> dict[str, Tensor]:
+        return told(sources, task.motion, nuisance, task.train)
+
     if protocol == "knn":
-        return over_seeds([knn_rows(sources, task) for task in tasks], shared(tasks))
+        return over_seeds([knn_rows(given(task), task) for task in tasks], shared(tasks))
     if len(tasks) == 1:
-        return linear_rows(sources, tasks[0], seeds)
-    return over_seeds([linear_rows(sources, task, 1, seed) for seed, task in repeats(tasks, seeds)], shared(tasks))
+        return linear_rows(given(tasks[0]), tasks[0], seeds)
+    found = [linear_rows(given(task), task, 1, seed) for seed, task in repeats(tasks, seeds)]
+    return over_seeds(found, shared(tasks))
 
 
-def hand_made_table(features: Tensor, tasks: list[Task], seeds: int) -> list[Row]:
+def hand_made_table(features: Tensor, tasks: list[Task], seeds: int, nuisance: Nuisance = "none") -> list[Row]:
     """Hand-made statistics under logistic regression and a random forest."""
+
+    def given(task: Task) -> Tensor:
+        return told({"": features}, task.motion, nuisance, task.train)[""]
+
     if len(tasks) == 1:
-        return hand_made_rows(features, tasks[0], seeds)
-    return over_seeds([hand_made_rows(features, task, 1, seed) for seed, task in repeats(tasks, seeds)], shared(tasks))
+        return hand_made_rows(given(tasks[0]), tasks[0], seeds)
+    found = [hand_made_rows(given(task), task, 1, seed) for seed, task in repeats(tasks, seeds)]
+    return over_seeds(found, shared(tasks))
 
 
 def tuned_table(
@@ -259,11 +285,20 @@ def varies(protocol: str, split: str | None) -> str:
     return ", ".join(filter(None, ["the split" if split else "", VARIES[protocol]]))
 
 
-def save(run: Path, protocol: str, split: str | None, tasks: list[Task], data: Source, found: Evaluation) -> None:
-    """``evaluate-PROTOCOL.json``; a drawn split and another set are in its name."""
+def save(
+    run: Path,
+    protocol: str,
+    split: str | None,
+    tasks: list[Task],
+    data: Source,
+    found: Evaluation,
+    nuisance: Nuisance = "none",
+) -> None:
+    """``evaluate-PROTOCOL.json``; a drawn split, another set and a known nuisance are in its name."""
     motion = tasks[0].motion
     drawn = f"-{split}" if split else ""
     other = f"-{Path(data).resolve().name}" if isinstance(data, Path | str) else ""
+    without = "" if nuisance == "none" else f"-without-{nuisance}"
     about = {
         "protocol": protocol,
         "set": motion.info.get("name"),
@@ -275,4 +310,4 @@ def save(run: Path, protocol: str, split: str | None, tasks: list[Task], data: S
         "varies_over_seeds": found.varies,
         "notes": list(found.notes),
     }
-    save_table(run / f"evaluate-{protocol}{drawn}{other}.json", about, found.rows)
+    save_table(run / f"evaluate-{protocol}{drawn}{other}{without}.json", about, found.rows)

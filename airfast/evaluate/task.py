@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,14 +11,12 @@ from torch import Tensor
 from airfast.data.motion import MotionSet
 from airfast.data.skeleton import canonical
 from airfast.data.source import Source
-from airfast.data.splits import leaks, split
+from airfast.data.splits import SplitKind, leaks, split
 from airfast.errors import InputError
 from airfast.evaluate.metrics import Integers, Scores, score
 from airfast.models.deployed import Deployed
 from airfast.runs.folder import open_set, read_split
 from airfast.skeletons.layout import load_layout
-
-SplitKind = Literal["random", "subject", "group"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def open_task(run: Path, encoder: Deployed, data: Source = None) -> Task:
     elif data is None:  # of a run from before sets had a digest
         raise InputError(f"{known['data']}: not the clips that {run} was trained on any more")
     else:
-        train, test = split(motion, kind, encoder.config.seed, settings.test_fraction)
+        train, test = split(motion, kind, encoder.config.seed, settings.test_fraction, settings.held_out)
     shared = tuple(f"split: {line}" for line in leaks(motion, train, test))
     return checked(run, motion, train, test, joint_notes(motion, known) + shared)
 

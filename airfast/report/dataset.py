@@ -17,7 +17,7 @@ from airfast.report.markup import Html, document_head, element, paragraph, pictu
 
 SHEET = 12  # classes on the contact sheet, at most
 ROWS = 50  # of a table of counts
-SAID = {"classes": "class", "subjects": "subject", "groups": "group", "fps": "frames a second"}
+SAID = {"classes": "class", "subjects": "subject", "groups": "group", "families": "family", "fps": "frames a second"}
 
 
 def describe_page(motion: MotionSet, out: Path | str) -> Path:

@@ -182,10 +182,11 @@ def is_out_of_memory(error: Exception) -> bool:
 def choose_split(motion: MotionSet, config: Config) -> tuple[Indices, Indices]:
     """Training and test clips (indices); an unlabelled set is all training."""
     everything, nothing = np.arange(len(motion)), np.arange(0)
-    if config.split.kind == "none" or (config.split.kind == "random" and (motion.labels < 0).all()):
+    settings = config.split
+    if settings.kind == "none" or (settings.kind == "random" and (motion.labels < 0).all()):
         train, test = everything, nothing
     else:
-        train, test = split(motion, config.split.kind, config.seed, config.split.test_fraction)
+        train, test = split(motion, settings.kind, config.seed, settings.test_fraction, settings.held_out)
     if len(train) < FEWEST:
         raise InputError(f"{len(train)} clips to train on; at least {FEWEST} are needed")
     return train, test

@@ -96,6 +96,26 @@ def test_the_label_file_says_how_each_file_is_to_be_read(tmp_path, source, layou
     np.testing.assert_allclose(motion.clip(1), millimetres[..., [0, 2, 1]] * [1, -1, 1], atol=1e-6)
 
 
+def test_a_column_names_families_of_groups(tmp_path, source, layout):
+    rows = "file,label,content,family\na,sad,walk,steps\nb,sad,run,steps\n"
+    motion = prepare(source, layout, tmp_path / "out", labels(tmp_path, rows)).motion
+    assert motion.families == ("steps", "steps")
+    assert MotionSet.load(tmp_path / "out").info["families"] == {"walk": "steps", "run": "steps"}
+    assert "families" not in prepare(source, layout, tmp_path / "none", fps=30.0).motion.info
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a,sad,walk,steps\nb,sad,walk,arms", "group 'walk' is of family 'steps' and of 'arms'"),
+        ("a,sad,,steps\nb,sad,walk,steps", "a: family 'steps' of no group"),
+    ],
+)
+def test_families_that_do_not_agree(tmp_path, source, layout, rows, message):
+    with pytest.raises(InputError, match=message):
+        prepare(source, layout, tmp_path / "out", labels(tmp_path, f"file,label,content,family\n{rows}\n"))
+
+
 def test_rows_say_how_the_clips_of_an_array_are_to_be_read(tmp_path):
     clips = np.random.default_rng(0).normal(size=(2, 10, 24, 3)).astype(np.float32)
     np.savez(tmp_path / "all.npz", positions=clips, names=np.array(["one", "two"]), fps=30.0, layout="canonical")

@@ -48,11 +48,12 @@ def test_a_seed_gives_one_split_and_another_another():
     assert first == again != other
 
 
-@pytest.mark.parametrize("kind", ["subject", "group"])
+@pytest.mark.parametrize("kind", ["subject", "group", "family"])
 @pytest.mark.parametrize("seed", range(5))
 def test_whole_subjects_or_groups_are_held_out(kind, seed):
     keys = [f"p{i % 10}" for i in range(100)]
     motion = many([i % 3 for i in range(100)], keys, keys)
+    motion.info["families"] = {key: key for key in keys}
     train, test = split(motion, kind, seed)
     assert len(test) == 20  # two of ten
     assert not {keys[i] for i in train} & {keys[i] for i in test}
@@ -64,6 +65,47 @@ def test_uneven_groups_come_near_the_fraction():
     for seed in range(10):
         _, test = split(motion, "group", seed)
         assert 15 <= len(test) <= 25
+
+
+FAMILIES = {"walk": "steps", "run": "steps", "wave": "arms", "bow": "back"}
+
+
+def with_families():
+    motion = many([0, 1] * 4, ["p", "q"] * 4, ["walk", "walk", "run", "run", "wave", "wave", "bow", "bow"])
+    motion.info["families"] = FAMILIES
+    return motion
+
+
+def test_groups_of_one_family_are_on_one_side():
+    motion, held_out = with_families(), set()
+    for seed in range(8):
+        _, test = split(motion, "family", seed)
+        held_out.add(frozenset(motion.groups[i] for i in test))
+    assert held_out == {frozenset({"wave"}), frozenset({"bow"})}  # steps are half of the clips
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "expected"),
+    [("family", "steps", [0, 1, 2, 3]), ("group", "run", [2, 3]), ("subject", "q", [1, 3, 5, 7])],
+)
+def test_what_is_named_is_held_out(kind, name, expected):
+    motion = with_families()
+    train, test = split(motion, kind, seed=0, held_out=name)
+    assert test.tolist() == expected
+    assert sorted([*train, *test]) == list(range(8))
+
+
+def test_leaks_name_families():
+    motion = with_families()
+    assert leaks(motion, [0, 4, 6], [2])[-1] == "1 of 3 families of groups are on both sides, the first: steps"
+    assert not any("families" in line for line in leaks(motion, [4, 6], [2]))
+
+
+def test_names_and_families_that_are_not_there():
+    with pytest.raises(InputError, match=r"split\.held_out=step: no such family \(did you mean 'steps'\?\)"):
+        split(with_families(), "family", seed=0, held_out="step")
+    with pytest.raises(InputError, match="the family of clip 'c0' is unknown"):
+        split(many([0, 1], groups=["walk", "run"]), "family", seed=0)
 
 
 def test_one_of_two_subjects_is_held_out():

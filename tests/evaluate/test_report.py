@@ -8,7 +8,8 @@ from airfast.config import load_config
 from airfast.deploy.embed import encode
 from airfast.errors import InputError
 from airfast.evaluate import finetune, report
-from airfast.evaluate.frozen import untrained_like
+from airfast.evaluate.frozen import told, untrained_like
+from airfast.evaluate.linear import standardise
 from airfast.evaluate.report import evaluate, evaluate_frozen
 from airfast.runs.checkpoint import load_encoder
 from airfast.training.pretrain import pretrain
@@ -57,6 +58,42 @@ def test_linear_has_every_baseline_and_is_saved(run):
     assert last["accuracy"]["mean"] == pytest.approx(np.mean([each["accuracy"] for each in last["scores"]]))
     assert len(last["scores"]) == 2
     assert np.sum(last["confusion"]) == 2 * record["test_clips"]
+
+
+def test_every_row_may_be_told_who_moves(run):
+    plain = {kind: evaluate(run, kind, seeds=2, device="cpu") for kind in ("linear", "knn")}
+    for kind, before in plain.items():
+        found = evaluate(run, kind, seeds=2, device="cpu", nuisance="subject")
+        assert names(found) == names(before)
+        assert found.notes[-1].startswith("every row: directions between the means of the training clips' subjects")
+        others = {row.features for row, was in zip(found.rows, before.rows, strict=True) if row.scores != was.scores}
+        assert others == {"hand-made", "untrained", "pre-trained"}
+        assert read(run / f"evaluate-{kind}-without-subject.json")["notes"][-1] == found.notes[-1]
+
+
+def test_what_is_told_is_what_the_training_clips_tell(walkers):
+    train, kinds = np.arange(10, 50), np.array([walkers.subjects[i] for i in range(10, 50)])
+    features = torch.randn(60, 30, generator=torch.Generator().manual_seed(0))
+    blind = told({"x": features}, walkers, "subject", train)["x"]
+    plain = standardise(features[train], features)[1]
+    means = torch.stack([plain[train[kinds == kind]].mean(dim=0) for kind in np.unique(kinds)])
+    # By least squares, row by row: what is left of each clip once the means have explained what they can.
+    weights = np.linalg.lstsq(means.T.numpy(), plain.T.numpy(), rcond=1e-4)[0]
+    np.testing.assert_allclose(blind, plain.numpy() - weights.T @ means.numpy(), atol=1e-4)
+    assert torch.equal(told({"x": features}, walkers, "none", train)["x"], features)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "nuisance", "message"),
+    [
+        ("linear", "action", "--nuisance action: expected none, group or subject"),
+        ("semi", "subject", "--nuisance subject: of linear and knn"),
+        ("knn", "group", "--nuisance group: the group of clip actor"),
+    ],
+)
+def test_a_nuisance_that_cannot_be_told(run, protocol, nuisance, message):
+    with pytest.raises(InputError, match=message):
+        evaluate(run, protocol, device="cpu", nuisance=nuisance)
 
 
 def test_a_frozen_encoder_is_left_as_it_is(run, walkers):
@@ -160,7 +197,7 @@ def test_wrong_inputs(run, walkers, tmp_path):
         evaluate(run, "liner")  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"--fraction 0,0\.5: expected shares above 0"):
         evaluate(run, "semi", fractions=(0, 0.5))
-    with pytest.raises(InputError, match="--split actor: expected random, subject or group"):
+    with pytest.raises(InputError, match="--split actor: expected random, subject, group or family"):
         evaluate(run, "knn", split="actor")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="say with --to"):
         evaluate(run, "transfer")

@@ -31,7 +31,9 @@ def test_the_page(walkers, tmp_path):
 
 
 def test_long_tables_are_cut_and_say_so():
-    (one,) = counts({"classes": {str(i): i for i in range(80)}, "subjects": {}, "groups": {}, "fps": {}})
+    (one,) = counts(
+        {"classes": {str(i): i for i in range(80)}, "subjects": {}, "groups": {}, "families": {}, "fps": {}}
+    )
     assert "the 50 with most clips of 80" in one
     assert ">79<" in one
     assert ">29<" not in one

@@ -21,6 +21,7 @@ class Said:
     subject: str = ""
     group: str = ""
     split: str = ""
+    family: str = ""
 
 
 NOTHING = Said()

@@ -24,6 +24,7 @@ class LabelRow:
     subject: str = ""
     group: str = ""
     split: str = ""
+    family: str = ""
     fps: float | None = None
     unit: str = ""
     up: str = ""
@@ -44,7 +45,7 @@ class Columns:
 
 
 def read_labels(path: Path, columns: Columns) -> list[LabelRow]:
-    """Read a label file: `file`, the label column, and if present subject, group, `split`, `fps`, `unit` and `up`.
+    """Read a label file: `file`, label, and if present subject, group, `split`, `family`, `fps`, `unit` and `up`.
 
     Subject and group columns may be absent under their default names (`group` then stands in for `content`); a column
     that was asked for by another name must be there. The file is UTF-8, with a mark or without, or else cp1252.
@@ -63,7 +64,13 @@ def read_labels(path: Path, columns: Columns) -> list[LabelRow]:
         file_name = cell["file"].replace("\\", "/").removeprefix("./")
         if not file_name:
             raise InputError(f"{path}:{line}: expected a file name, found nothing")
-        known = cell[columns.label], cell.get(subject, ""), cell.get(group, ""), cell.get("split", "")
+        known = (
+            cell[columns.label],
+            cell.get(subject, ""),
+            cell.get(group, ""),
+            cell.get("split", ""),
+            cell.get("family", ""),
+        )
         rows.append(LabelRow(line, file_name, *known, *_about_the_file(cell, f"{path}:{line}")))
     return rows
 
@@ -71,7 +78,7 @@ def read_labels(path: Path, columns: Columns) -> list[LabelRow]:
 def unread_columns(path: Path, columns: Columns) -> list[str]:
     """The columns of a label file that :func:`read_labels` makes nothing of."""
     header, _ = _table(path)
-    known = {"file", "split", "fps", "unit", "up", columns.label, *_checked(columns, header, path)}
+    known = {"file", "split", "family", "fps", "unit", "up", columns.label, *_checked(columns, header, path)}
     return [name for name in header if name not in known]
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from airfast.data.readers.clip import Said, SourceClip
@@ -20,6 +20,7 @@ class Named:
         labels: what codes stand for; a code that is not there stands for itself.
         only: labels to keep; all if empty.
         leave_out: of paths that are copies of others.
+        families: of groups whose motion resembles that of others; any other is a family of its own.
     """
 
     layout: str
@@ -28,6 +29,11 @@ class Named:
     labels: Mapping[str, str]
     only: frozenset[str] = frozenset()
     leave_out: re.Pattern[str] | None = None
+    families: Mapping[str, str] = field(default_factory=dict)
+
+    def family(self, group: str) -> str:
+        """The family of a group."""
+        return self.families.get(group, group)
 
 
 EMILYA = Named(
@@ -37,12 +43,26 @@ EMILYA = Named(
     labels={},
     leave_out=re.compile(r"zyx\.bvh$", re.IGNORECASE),
 )
+# Contents of both Bandai-Namco sets, with turned and mirrored twins beside one another.
+BANDAI_FAMILIES = {
+    content: family
+    for family, contents in {
+        "walk": ("walk", "walk-back", "walk-left", "walk-right", "walk-turn-left", "walk-turn-right"),
+        "run": ("run", "dash"),
+        "wave": ("bye", "byebye", "wave-both-hands", "wave-left-hand", "wave-right-hand"),
+        "raise": ("raise-up-both-hands", "raise-up-left-hand", "raise-up-right-hand"),
+        "fight": ("punch", "kick", "slash"),
+        "dance": ("dance-short", "dance-long"),
+    }.items()
+    for content in contents
+}
 DATASETS = {
     "bandai": Named(
         layout="bandai",
         pattern=re.compile(r"dataset-\d_(?P<group>[^_/]+)_(?P<label>[^_/]+)_\d+\.bvh$", re.IGNORECASE),
         example="dataset-1_walk_happy_001.bvh",
         labels={},
+        families=BANDAI_FAMILIES,
     ),
     "emilya": EMILYA,
     "emilya4": replace(EMILYA, only=frozenset(("Anger", "Neutral", "Joy", "Sadness"))),
@@ -88,4 +108,5 @@ def said_by_name(clip: SourceClip, rule: Named, where: str) -> SourceClip | None
     label = rule.labels.get(said["label"].upper(), said["label"])
     if rule.only and label not in rule.only:
         return None
-    return replace(clip, said=Said(**said.groupdict() | {"label": label}))
+    family = rule.family(said["group"]) if "group" in said.groupdict() else ""
+    return replace(clip, said=Said(**said.groupdict() | {"label": label, "family": family}))
