@@ -1,16 +1,19 @@
 """Is pre-training worth its electricity? The methods side by side on one set, and what they must beat.
 
     python -m benchmarks.quality SET [--split group] [--seeds 5] [--modules] [--jobs 2] [-o key=value ...]
+    python -m benchmarks.quality SET --split group --statistics
 
 SET is a prepared set. The rows are those of ``airfast ablate SET --tables methods``, with --modules those of Tables IV
 and V too; the runs are kept in --work, and a recording that was interrupted goes on from there. Test clips are those
 that pre-training never saw. Writes quality-NAME-SPLIT.json, .md and .png into results/, table-iv-... and table-v-...
+--statistics records again, in the table that is there, the rows that need no run.
 """
 
 import argparse
 import json
 import statistics
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +23,21 @@ from airfast import MotionSet, evaluate
 from airfast.ablation.ablate import STUDIES, ablate
 from airfast.ablation.report import markdown, write_study
 from airfast.bench.machine import machine
-from airfast.config import PAPER_INPUTS, load_config
+from airfast.config import PAPER_INPUTS, Config, load_config
 from airfast.data.dataset import DeviceClips
-from airfast.evaluate.frozen import knn_rows, linear_rows
+from airfast.deploy.embed import encode
+from airfast.evaluate.baselines import hand_made as hand_made_statistics
+from airfast.evaluate.frozen import hand_made_rows, knn_rows, linear_rows, told
+from airfast.evaluate.table import Row, over_seeds
 from airfast.evaluate.task import Task
-from airfast.training.pretrain import choose_split
+from airfast.runs.older import as_recorded
+from airfast.training.pretrain import begin, choose_split
 
 RESULTS = Path(__file__).parent / "results"
 SPLITS = {"group": "unseen actions", "random": "random 4:1", "subject": "unseen people"}  # as tables name them
 PLAIN = "hand-made, paper's inputs"
+TOLD = "hand-made, told the action"
+TOLD_FOREST = "hand-made, told, forest"
 EARLIER = "on the inputs and views that it was published with (inputs=paper)"
 """In the notes of records made before ``inputs=paper`` followed the public code of the family."""
 HARSHER = (
@@ -37,6 +46,7 @@ HARSHER = (
     "it and hand-made statistics on the paper's inputs with clips facing as recorded; to be recorded again."
 )
 PROBES = 5  # as the sweep's evaluations have
+INITIALISATIONS = 8  # of the untrained encoder, on every split
 LABEL_COLUMNS = ("clusters", "noise_share", "mean_agreement", "ami_class", "ami_group")
 
 
@@ -86,21 +96,37 @@ def plain_statistics(motion: MotionSet) -> torch.Tensor:
     return torch.cat([frames.mean(2), frames.std(2), frames.amin(2), frames.amax(2), speed], 1).flatten(1)
 
 
-def plain(motion: MotionSet, overrides: tuple[str, ...], seeds: int) -> list[dict[str, float]]:
-    """The same probes on :func:`plain_statistics`, on the split of each seed."""
-    features = {PLAIN: plain_statistics(motion)}
-    found = []
+def without_runs(motion: MotionSet, config: Config, seeds: int) -> dict[str, list[dict[str, float]]]:
+    """The same probes on :func:`plain_statistics`, and on hand-made ones told the action, on the split of each seed."""
+    plain, ours = plain_statistics(motion), hand_made_statistics(motion)
+    found: dict[str, list[dict[str, float]]] = {"untrained": [], PLAIN: [], TOLD: [], TOLD_FOREST: []}
     for seed in range(seeds):
-        task = Task(motion, *choose_split(motion, load_config("small", overrides=overrides, seed=seed)))
-        rows = [row for row in linear_rows(features, task, PROBES) + knn_rows(features, task) if row.features == PLAIN]
-        found.append(
-            {
-                f"{row.probe} {figure}": statistics.fmean(getattr(score, figure) for score in row.scores)
-                for row in rows
-                for figure in ("accuracy", "macro_f1")
-            }
-        )
+        task = Task(motion, *choose_split(motion, config.model_copy(update={"seed": seed})))
+        features = {PLAIN: plain, **told({TOLD: ours}, motion, "group", task.train)}
+        rows = linear_rows(features, task, PROBES) + knn_rows(features, task)
+        trees = [row for row in hand_made_rows(features[TOLD], task, PROBES) if row.probe == "forest"]
+        for name in (PLAIN, TOLD):
+            found[name].append(figures([row for row in rows if row.features == name]))
+        found["untrained"].append(untrained(config, task))
+        found[TOLD_FOREST].append(figures([replace(row, probe="linear") for row in trees]))
     return found
+
+
+def untrained(config: Config, task: Task) -> dict[str, float]:
+    """The encoder before its first step, the mean over INITIALISATIONS: one alone may be lucky."""
+    tables = []
+    learnt = task.motion.select(task.train)
+    for seed in range(INITIALISATIONS):
+        begun = config.model_copy(update={"seed": seed})
+        method = begin(begun, learnt, DeviceClips.from_motion(learnt, config.inputs, "cpu")).method
+        features = {"": encode(method.deployed, task.motion, torch.device("cpu"))}
+        tables.append([*linear_rows(features, task, 1, seed), *knn_rows(features, task)])
+    return figures([row for row in over_seeds(tables) if not row.features])
+
+
+def figures(rows: list[Row]) -> dict[str, float]:
+    """``probe figure`` to its mean over probes."""
+    return {f"{row.probe} {figure}": row.mean(figure) for row in rows for figure in ("accuracy", "macro_f1")}
 
 
 def page(record: dict[str, Any]) -> str:
@@ -110,7 +136,9 @@ def page(record: dict[str, Any]) -> str:
         markdown(record).rstrip(),
         "",
         "logistic, forest: classifiers of their own in the place of the linear probe. "
-        f"Hand-made: mean, sd, range and speed on AIR's inputs; {PLAIN}: mean, sd, minimum, maximum and speed.",
+        f"Hand-made: mean, sd, range and speed on AIR's inputs; {PLAIN}: mean, sd, minimum, maximum and speed; "
+        f"untrained: the mean over {INITIALISATIONS} initialisations on each split; "
+        "told the action: standardised, without the directions between the means of the training clips' actions.",
         record["about"],
         f"Overrides: {', '.join(record['overrides']) or 'none'}. {record['machine']['cpu']}, "
         f"torch {record['machine']['versions']['torch']}, {record['jobs']} runs at a time; "
@@ -134,7 +162,11 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "airfast-quality")
     parser.add_argument("--name", help="of the set in the result files; the set's own if not given")
     parser.add_argument("-o", dest="overrides", action="append", default=[])
+    parser.add_argument("--statistics", action="store_true")
     given = parser.parse_args()
+    if given.statistics:
+        again(given.set, RESULTS / f"quality-{given.name or given.set.name}-{given.split}.json")
+        return
     overrides = (f"split.kind={given.split}", *given.overrides)
     out = given.work / f"{given.set.name}-{given.split}"
     tables = "methods,iv,v" if given.modules else "methods"
@@ -155,9 +187,22 @@ def main() -> None:
         for variant in STUDIES["methods"].variants
     }
     motion = MotionSet.load(given.set)
-    record["baselines"][PLAIN] = plain(motion, overrides, given.seeds)
+    record["baselines"] |= without_runs(motion, load_config("small", overrides=overrides), given.seeds)
     about = f"{len(motion)} clips, {len(motion.classes)} classes. {motion.info.get('note', '')}".rstrip()
     record |= facts | {"about": about, "configs": configs, "epoch_seconds": epoch_seconds(epochs), "epochs": epochs}
+    write(record)
+
+
+def again(data: Path, file: Path) -> None:
+    """Record the rows that need no run again, in the table that is there."""
+    record = json.loads(file.read_text())
+    seeds = len(record["rows"][0]["seeds"])
+    record["baselines"] |= without_runs(MotionSet.load(data), as_recorded(record["config"]), seeds)
+    write(record)
+
+
+def write(record: dict[str, Any]) -> None:
+    """The table as JSON, page and picture."""
     write_study(record, RESULTS)
     (RESULTS / f"{record['file']}.md").write_text(page(record))
 

@@ -15,7 +15,7 @@ from typing import Any
 from airfast.ablation.report import differences, mean_interval, mean_sd, shared_clips, values
 from airfast.config import PRESETS, load_config
 from airfast.evaluate.table import half_width
-from benchmarks.quality import EARLIER, HARSHER, PLAIN, SPLITS
+from benchmarks.quality import EARLIER, HARSHER, PLAIN, SPLITS, TOLD, TOLD_FOREST
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
@@ -25,6 +25,8 @@ TITLES = {
     PLAIN: "hand-made statistics, on the paper's inputs",
     "hand-made": "hand-made statistics, on AIR's inputs",
     "hand-made, forest": "the same statistics, random forest in the probe's place",
+    TOLD: "the same statistics, told the action",
+    TOLD_FOREST: "the same, told the action, random forest",
     "untrained": "AIR's encoder, untrained",
     "UmURL, its inputs": "UmURL, the paper's baseline, on the inputs it was published with",
     "UmURL": "UmURL on AIR's inputs",
@@ -35,7 +37,8 @@ TITLES = {
 PAIRS = {  # ours, theirs
     "AIR − its untrained encoder": ("AIR", "untrained"),
     "AIR − UmURL, both told the action": ("AIR", "UmURL, nuisance"),
-    "AIR − hand-made statistics, forest": ("AIR", "hand-made, forest"),
+    "AIR − hand-made statistics, both told the action": ("AIR", TOLD),
+    "AIR − hand-made statistics, forest, both told": ("AIR", TOLD_FOREST),
 }
 
 

@@ -63,7 +63,7 @@ def told(sources: dict[str, Tensor], motion: MotionSet, nuisance: Nuisance, trai
 
 
 def without_means(features: Tensor, kinds: Tensor, train: Integers) -> Tensor:
-    """Features (N, D), standardised, less their part in the span of the means of the training clips' kinds (n,), 0 to K−1."""
+    """Features (N, D), standardised, less their part in the span of the means of the training clips' kinds."""
     learnt, everything = standardise(features[train], features)
     means = torch.stack([learnt[kinds == kind].mean(dim=0) for kind in range(int(kinds.max()) + 1)])
     _, sizes, directions = torch.linalg.svd(means, full_matrices=False)
