@@ -242,7 +242,7 @@ def markdown(record: Record) -> str:
         "views, the same for every row, and no row knows action or person. Preset small, equal epochs, batches and "
         "views; `own views` are those that each method was published with. `over`: seed by seed, with the 95 % "
         "interval of the mean, widened because the splits of the seeds overlap (Nadeau and Bengio); one that holds 0 "
-        "is no difference. Seconds an epoch: the median of an epoch, in the quickest seed (other work ran beside some), "
+        "is no difference. Seconds an epoch: the median epoch of the quickest seed (other work ran beside some), "
         "one thread a run, two runs at a time, bf16 products. Parameters "
         "and milliseconds are of what is deployed, one clip at a time, one thread, fp32. "
         f"{record['machine']['cpu']}, torch {record['machine']['versions']['torch']}. The recording goes on; here "
