@@ -48,8 +48,10 @@ def prepare(
     on_bad_file: Annotated[str, typer.Option(help="stop at the first bad file, or skip it")] = "stop",
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a set in which anything is odd.")] = False,
     dataset: Annotated[
-        str | None, typer.Option(help="bandai, emilya, emilya4 or kdae: layout, labels and people from the names.")
+        str | None,
+        typer.Option(help="bandai, egbm, emilya, emilya4 or kdae: layout, and labels and people from the names."),
     ] = None,
+    flat: Annotated[bool, typer.Option("--flat", help="Take two-dimensional points too, in the plane z = 0.")] = False,
     person: Annotated[str, typer.Option(help="Of recordings of several: all, largest, or an index from 0.")] = "all",
     window: Annotated[
         float | None, typer.Option(help="Seconds: cut long recordings into clips of that length.")
@@ -84,6 +86,7 @@ def prepare(
             note=note,
             dataset=dataset,
             person=person,
+            flat=flat,
             window=window,
             hop=hop,
         )

@@ -20,12 +20,14 @@ from airfast.data.readers.choose import ENDINGS, is_motion, read_file
 from airfast.data.readers.clip import UP, Mending, SourceClip, check_rate, joint_sources, of_persons, to_layout
 from airfast.data.readers.labels import Columns, LabelRow, match_rows, read_labels, unread_columns
 from airfast.data.readers.names import Named, named_set, said_by_name
+from airfast.data.readers.openpose import one_a_take
 from airfast.data.windows import into_clips
 from airfast.errors import InputError
 from airfast.skeletons.layout import METRES, Layout, known_layouts, load_layout
 
 SHARED = 16_000_000
 """Bytes from which files are read by several processes: below, starting them takes longer."""
+TWO = "its points have two dimensions"
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def prepare(
     note: str = "",
     dataset: str | None = None,
     person: str = "all",
+    flat: bool = False,
     window: float | None = None,
     hop: float | None = None,
 ) -> PrepareReport:
@@ -113,6 +116,7 @@ def prepare(
         dataset: a data set whose files are named by a rule (airfast/data/readers/names.py): its layout, and labels,
             subjects and groups from the names.
         person: of recordings of several persons: "all" (each is a clip), "largest", or an index from 0.
+        flat: take two-dimensional files too, in the plane z = 0; each clip of them is a finding.
         window, hop: seconds: recordings are cut into clips of that length, one every hop (half a window if not given),
             called by recording and start; no split parts those of one recording.
 
@@ -127,7 +131,7 @@ def prepare(
         columns = Columns(label_column, subject_column, group_column)
         mending = Mending(scale, up, fill_gaps, trim_empty)
         skip = on_bad_file == "skip"
-        report = read_clips(source, layout, labels, fps, unit, columns, skip, progress, mending, dataset, person)
+        report = read_clips(source, layout, labels, fps, unit, columns, skip, progress, mending, dataset, person, flat)
         if strict and report.findings:
             first = summary(kept(report.findings))[0]
             count = len(report.findings)
@@ -151,6 +155,7 @@ def read_clips(
     mending: Mending | None = None,
     dataset: str | None = None,
     person: str = "all",
+    flat: bool = False,
 ) -> PrepareReport:
     """As :func:`prepare`, but nothing is written: the set is in memory.
 
@@ -171,9 +176,10 @@ def read_clips(
         raise InputError(f"--person {person}: expected all, largest or an index from 0")
     rule = None if dataset is None else named_set(dataset)
     layout = layout if layout is not None or rule is None else rule.layout
-    paths = [path for path in _motion_files(source) if labels is None or path.resolve() != labels.resolve()]
+    files = [path for path in _motion_files(source) if labels is None or path.resolve() != labels.resolve()]
+    paths = one_a_take(files)
     rows = None if labels is None else read_labels(labels, columns)
-    reader = _Reader(source, _Rules(layout, fps, unit, rule, person), mending)
+    reader = _Reader(source, _Rules(layout, fps, unit, rule, person, flat), mending)
     if labels is not None and rows is not None and any(row.about_the_file for row in rows):
         reader.rows, _ = match_rows(rows, [name for path in paths for name in reader.clip_names(path)], labels)
     clips, skipped = _read_all(reader, paths, skip, progress)
@@ -181,7 +187,7 @@ def read_clips(
         clips = _labelled(clips, rows, labels, skipped, skip)
     if not clips:
         raise InputError(f"{source}: no clip is left, {len(skipped)} were skipped; the first: {': '.join(skipped[0])}")
-    motion = _assemble(clips, reader, source, [*paths, *([labels] if labels else [])])
+    motion = _assemble(clips, reader, source, [*files, *([labels] if labels else [])])
     found = [each for each in reader.notes if each.clip in motion.names]
     found += [*findings(motion, min(reader.units)), *class_names(motion), *copies(motion), *leaking(motion)]
     motion.info["findings"] = kept(found)
@@ -198,6 +204,7 @@ class _Rules:
     unit: str | None
     named: Named | None
     person: str
+    flat: bool
 
 
 class _Reader:
@@ -237,17 +244,24 @@ class _Reader:
 
     def clip(self, clip: SourceClip, path: Path) -> _Clip:
         where = self.where(clip, path)
+        if clip.flat and not self.rules.flat:
+            raise InputError(f"{where}: {TWO}; lift them to three first, or --flat lays them in a plane")
         layout = self._layout(clip, where)
-        row = self.rows.get(clip.name, LabelRow(0, clip.name))
+        row, named = self.rows.get(clip.name, LabelRow(0, clip.name)), self.rules.named
         unit = row.unit or self.rules.unit or clip.unit or layout.unit
         if unit not in METRES:
             raise InputError(f"{where}: unit {unit!r} is not one of {', '.join(METRES)}")
-        rate = next((each for each in (row.fps, self.rules.fps, clip.fps) if each is not None), None)
+        rate = next(
+            (each for each in (row.fps, self.rules.fps, clip.fps, named and named.fps) if each is not None), None
+        )
         check_rate(rate, f"{where}: expected the frame rate (fps) as")
         self.units.add(unit)
         outside = path.is_symlink() and not path.resolve().is_relative_to(self.base.resolve())
         said = (*clip.notes, f"a link out of the folder, to {path.resolve()}") if outside else clip.notes
         self.notes += [Finding("in the file", clip.name, None, note, "") for note in said]
+        self.notes += (
+            [Finding("flat", clip.name, None, f"{TWO}: nothing is known of its depth", "")] if clip.flat else []
+        )
         mending = replace(self.mending, up=row.up or self.mending.up)
         positions = to_layout(clip, layout, unit, where, mending)
         row = LabelRow(0, clip.name, **vars(clip.said))

@@ -43,6 +43,7 @@ class SourceClip:
         said: label and people, as far as the file says.
         person: index of who it is of the persons of one recording.
         recording: what the clips of all its persons share; "" for that of one.
+        flat: whether the third coordinate was not measured, and is 0.
     """
 
     name: str
@@ -57,6 +58,7 @@ class SourceClip:
     said: Said = NOTHING
     person: int = 0
     recording: str = ""
+    flat: bool = False
 
 
 UP = {
@@ -160,6 +162,12 @@ def extent(clip: SourceClip) -> float:
     positions = clip.positions.astype(np.float64)
     whole = positions[np.isfinite(positions).all(axis=(1, 2))]
     return float(np.median(np.ptp(whole, axis=1).max(axis=1))) if len(whole) else 0.0
+
+
+def in_a_plane(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points (T, P, 3) of x, y and confidence, as pose estimators give them: z is 0, NaN where nothing was seen."""
+    seen = points[:, :, 2:] > 0
+    return np.where(seen, np.concatenate([points[:, :, :2], np.zeros_like(points[:, :, 2:])], axis=2), np.nan)
 
 
 def trimmed_of_zeros(person: NDArray[np.generic]) -> NDArray[np.generic] | None:

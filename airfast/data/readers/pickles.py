@@ -1,7 +1,7 @@
 """The pickles of pyskl and mmaction2, opened without running anything: arrays, lists, dicts, texts and numbers alone.
 
 One object: ``{"split": {name: [frame_dir, …]}, "annotations": [{"frame_dir", "total_frames", "label", "keypoint"
-(M, T, V, C)}, …]}``, of M persons, C of 3.
+(M, T, V, C)}, …]}``, of M persons; with C of 2, pixels, y points down.
 """
 
 import pickle
@@ -95,8 +95,7 @@ def read_pickle(path: Path, name: str) -> list[SourceClip]:
     """The clips of a file: one an annotation and person, called by its ``frame_dir``.
 
     Raises:
-        InputError: another kind of pickle, one that would run something, two-dimensional keypoints, or joints of no
-            known set.
+        InputError: another kind of pickle, one that would run something, or joints of no known set.
     """
     try:
         with path.open("rb") as file:
@@ -112,17 +111,23 @@ def read_pickle(path: Path, name: str) -> list[SourceClip]:
         where = f"{path} {clip}"
         if keypoints.ndim != 4 or keypoints.dtype.kind not in "iuf":
             raise InputError(f"{where}: expected keypoints (persons, frames, joints, 3), found {keypoints.shape}")
-        if keypoints.shape[-1] != 3:
-            raise InputError(f"{where}: the keypoints have {keypoints.shape[-1]} coordinates; lift them to three first")
+        flat = keypoints.shape[-1] == 2
+        if keypoints.shape[-1] != 3 and not flat:
+            raise InputError(f"{where}: expected keypoints of 2 or 3 coordinates, found {keypoints.shape[-1]}")
         if keypoints.shape[2] not in LAYOUTS:
             raise InputError(
                 f"{where}: {keypoints.shape[2]} joints are of no known set ({', '.join(LAYOUTS.values())})"
             )
         about = Said(label=label, split=sides.get(clip, ""))
         persons = [each for person in keypoints if (each := trimmed_of_zeros(person)) is not None]
-        layout = LAYOUTS[keypoints.shape[2]]
+        layout, up = LAYOUTS[keypoints.shape[2]], "-y" if flat else None
+        if flat:
+            persons = [np.pad(each, ((0, 0), (0, 0), (0, 1))) for each in persons]
         clips += persons_apart(
-            [SourceClip(clip, each, fps=FPS, layout=layout, said=about, person=p) for p, each in enumerate(persons)]
+            [
+                SourceClip(clip, each, fps=FPS, up=up, layout=layout, said=about, person=person, flat=flat)
+                for person, each in enumerate(persons)
+            ]
         )
     if not clips:
         raise InputError(f"{path}: expected annotations with a person, found none")

@@ -29,6 +29,9 @@ FORMATS = {
     "umurl": (formats.write_umurl, 25, "kinect25", 30, np.eye(3), "4", "", "train"),
     "amass": (formats.write_amass, 24, "canonical", 120, Z_UP, "", "", ""),
     "gait": (formats.write_gait, 16, "gait16", None, np.eye(3), "sad", "", ""),
+    "egbm": (formats.write_egbm, 25, "kinect25", 30, np.eye(3), "", "", ""),
+    "openpose": (formats.write_openpose, 25, "openpose25", None, Y_DOWN, "", "", ""),
+    "openpose18": (formats.write_openpose, 18, "openpose18", None, Y_DOWN, "", "", ""),
     "smg": (formats.write_smg, 25, "kinect25", 28, np.eye(3), "", "0037", "test"),
     "lines": (formats.write_lines, 24, None, 50, np.eye(3), "", "", ""),
     "mediapipe": (formats.write_mediapipe, 33, "mediapipe33", None, Y_DOWN, "", "", ""),
@@ -170,6 +173,17 @@ def test_names_of_files_say_label_and_people():
         named_set("kdea")
 
 
+def test_kinects_without_orientation_are_egbms_where_that_is_said(tmp_path):
+    positions = walk(25)
+    np.savetxt(tmp_path / "a.csv", positions.reshape(len(positions), -1), delimiter=",", fmt="%.6f")
+    with pytest.raises(InputError, match="expected a layout"):
+        read_clips(tmp_path, None)
+    motion = read_clips(tmp_path, None, dataset="egbm").motion
+    assert (motion.layout.name, motion.fps.tolist()) == ("kinect25", [30])
+    np.testing.assert_allclose(motion.clip(0), positions, atol=1e-4)
+    assert read_clips(tmp_path, None, fps=25, dataset="egbm").motion.fps.tolist() == [25]
+
+
 def test_a_label_file_wins_over_what_a_file_says(tmp_path):
     formats.write_ntu(tmp_path, walk(25))
     table = tmp_path / "labels.csv"
@@ -194,6 +208,10 @@ def test_only_motion_is_taken_from_a_folder(tmp_path):
     for name, text in {"a.csv": "a_x,a_y,a_z\n", "b.csv": ",".join("1" * 9), "c.json": "[[[0, 1, 2]]]"}.items():
         (tmp_path / name).write_text(text)
         assert is_motion(tmp_path / name), name
+
+
+def person(keypoints):
+    return json.dumps({"people": [{"pose_keypoints_3d": keypoints}]})
 
 
 class Harmful:
@@ -235,6 +253,19 @@ def bad(tmp_path, name, content):
         ("a.csv", "a_x,a_y,a_z\n1,2\n", ":2: expected 3 fields, found 2"),
         ("Sample0001_skeleton.csv", "1,2,3\n", "expected 275 columns, found 3"),
         ("Sample0001_skeleton.csv", "1,2,x\n", "cannot be read as numbers"),
+        ("Sample0001_skeleton.csv", "", "expected 275 columns, found no row"),
+        ("a.csv", ",".join("1" * 175) + "\n1,2\n", "cannot be read as numbers"),
+        ("7_light_hand.csv", "1,2,3\n", "expected 106 columns, found 3"),
+        ("7_light_hand.csv", b"\xff\xfe", "not UTF-8"),
+        ("a_0_keypoints.json", "[", "not JSON"),
+        ("a_0_keypoints.json", "[1]", "expected an object with a list 'people'"),
+        ("a_0_keypoints.json", '{"people": [1]}', "expected an object with a list 'people'"),
+        ("a_0_keypoints.json", '{"people": []}', "expected a person, found none in 1 frames"),
+        ("a_0_keypoints.json", '{"people": [{}]}', "person 0: expected points in one frame at least"),
+        ("a_0_keypoints.json", person([1] * 75), "expected 4 numbers for each of 25 or 18 points, found 75 numbers"),
+        ("a_0_keypoints.json", person([1] * 76), "expected 4 numbers for each of 25 or 18 points, found 76 numbers"),
+        ("a_0_keypoints.json", person(["1"] * 100), "expected 4 numbers for each of 25 or 18 points, found"),
+        ("a_0_keypoints.json", person({"x": 1}), "expected 4 numbers for each of 25 or 18 points, found"),
         ("a.h5", b"no", "cannot be read as .h5"),
         ("a.c3d", b"no", "cannot be read as .c3d"),
     ],
@@ -248,8 +279,8 @@ def keypoints(shape):
     return pickle.dumps({"split": {}, "annotations": rows})
 
 
-def test_pickles_of_two_dimensions_and_of_other_joints_are_refused(tmp_path):
-    assert "have 2 coordinates; lift them to three first" in bad(tmp_path, "a.pkl", keypoints((1, 5, 17, 2)))
+def test_pickles_of_other_joints_or_coordinates_are_refused(tmp_path):
+    assert "keypoints of 2 or 3 coordinates, found 4" in bad(tmp_path, "a.pkl", keypoints((1, 5, 17, 4)))
     assert "19 joints are of no known set" in bad(tmp_path, "b.pkl", keypoints((1, 5, 19, 3)))
     assert "expected keypoints (persons, frames, joints, 3)" in bad(tmp_path, "c.pkl", keypoints((5, 17, 3)))
 

@@ -36,7 +36,15 @@ WRITERS = {
     "jsonl": lambda folder: formats.write_lines(folder, walk(3, 3)),
     "json": lambda folder: formats.write_mediapipe(folder, walk(33, 3)),
     "csv": lambda folder: formats.write_table(folder, walk(3, 3), NAMES),
+    "ctrgcn": lambda folder: formats.write_ctrgcn(folder, walk(25, 3)),
+    "umurl": lambda folder: formats.write_umurl(folder, walk(25, 3)),
+    "amass": lambda folder: formats.write_amass(folder, walk(24, 3)),
+    "gait": lambda folder: formats.write_gait(folder, walk(16, 3)),
+    "c3d": lambda folder: formats.write_c3d(folder, walk(3, 3), NAMES),
     "smg": lambda folder: formats.write_smg(folder, walk(25, 3)),
+    "egbm": lambda folder: formats.write_egbm(folder, walk(25, 3)),
+    "imigue": lambda folder: formats.write_imigue(folder, walk(35, 3)),
+    "openpose": lambda folder: formats.write_openpose(folder, walk(25, 3)),
 }
 edits = st.lists(
     st.tuples(st.floats(0, 1, exclude_max=True), st.sampled_from(("change", "cut", "add")), st.integers(0, 255)),
