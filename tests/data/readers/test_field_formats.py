@@ -376,3 +376,23 @@ def test_a_coordinate_that_is_none_is_a_lost_joint(tmp_path, value):
     (clip,) = read_file(path, "a")
     assert np.isnan(clip.positions[1, 0, 1])
     assert clip.positions[1, 0, 0] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("instead", "reason"),
+    [
+        ("import os; os.abort()", "damaged so that its reader ended"),  # as ezc3d itself does for damage in some places
+        ("import time; time.sleep(60)", "it took more than 0 s"),
+        ("import sys; sys.exit('needs ezc3d')", "needs ezc3d"),
+    ],
+    ids=["crash", "hang", "missing"],
+)
+def test_what_ends_ezc3d_does_not_end_us(tmp_path, monkeypatch, instead, reason):
+    from airfast.data.readers import c3d
+
+    (tmp_path / "a.c3d").write_bytes(b"")
+    (tmp_path / "reader.py").write_text(instead)
+    monkeypatch.setattr(c3d, "READER", tmp_path / "reader.py")
+    monkeypatch.setattr(c3d, "LONGEST", 0.4 if "sleep" in instead else 60)
+    with pytest.raises(InputError, match=rf"a\.c3d: .*{reason}"):
+        read_file(tmp_path / "a.c3d", "a")
