@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
+from numpy.typing import NDArray
 
 from airfast.errors import InputError
 
@@ -90,6 +91,18 @@ def open_arrays(path: Path) -> Iterator[Any]:
             check_array(file, path.stat().st_size)
         file.seek(0)
         yield np.load(file, allow_pickle=False)
+
+
+def map_array(path: Path) -> NDArray[Any]:
+    """A .npy file as an array that comes into memory as it is read; what is written to it stays in memory.
+
+    Raises:
+        ValueError: its header promises more than it holds.
+        Exception: whatever else NumPy raises for a damaged file.
+    """
+    with path.open("rb") as file:
+        check_array(file, path.stat().st_size)
+    return np.asarray(np.load(path, mmap_mode="c", allow_pickle=False))
 
 
 def check_archive(file: BinaryIO) -> None:

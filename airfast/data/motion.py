@@ -18,12 +18,13 @@ from pydantic import ConfigDict, Field
 
 from airfast.atomic import check_space, replace_folder
 from airfast.errors import InputError, in_one_line
-from airfast.reading import open_arrays, read_table
+from airfast.reading import map_array, read_table
 from airfast.record import Schema, read_record, write_record
 from airfast.skeletons.layout import Layout, layout_from_record
 
 FORMAT = "airfast-prepared"
 VERSION = 1
+FRAMES = 1 << 16  # that are looked at in one go, so that a set need not fit into memory
 _POSITIONS, _CLIPS, _REST = "positions.npy", "clips.parquet", "prepared.json"
 
 
@@ -171,7 +172,9 @@ class MotionSet:
 
     @classmethod
     def load(cls, directory: Path | str) -> "MotionSet":
-        """Read a prepared set into memory and check it: checksums, shapes, labels, finite positions.
+        """Open a prepared set and check all of it: checksums, shapes, labels, finite positions.
+
+        Positions lie in the file and come into memory as they are read.
 
         Raises:
             InputError: the folder is not a prepared set, a file of it is missing or damaged.
@@ -180,11 +183,31 @@ class MotionSet:
         rest = _read_rest(directory)
         for name, expected in rest["sha256"].items():
             _check_sum(directory / name, expected)
+        motion = cls._opened(directory, rest)
+        motion.check(directory)
+        return motion
+
+    @classmethod
+    def open(cls, directory: Path | str) -> "MotionSet":
+        """Open a prepared set to look at a clip of it: at once, however large, since no frame is read or checked.
+
+        Raises:
+            InputError: as :meth:`load`, but for damage of the frames that leaves their number.
+        """
+        directory = Path(directory)
+        rest = _read_rest(directory)
+        _check_sum(directory / _CLIPS, rest["sha256"][_CLIPS])
+        motion = cls._opened(directory, rest)
+        motion.check_columns(directory)
+        return motion
+
+    @classmethod
+    def _opened(cls, directory: Path, rest: dict[str, Any]) -> "MotionSet":
         layout = layout_from_record(rest["layout"], rest["layout"]["name"], str(directory / _REST))
         try:
-            with open_arrays(directory / _POSITIONS) as positions:
-                columns = read_table(directory / _CLIPS).to_pydict()
-            motion = cls(
+            positions = map_array(directory / _POSITIONS)
+            columns = read_table(directory / _CLIPS).to_pydict()
+            return cls(
                 positions=positions,
                 lengths=np.array(columns["frames"], dtype=np.int64),
                 fps=np.array(columns["fps"], dtype=np.float32),
@@ -198,8 +221,6 @@ class MotionSet:
             )
         except Exception as error:  # files that somebody made up end in whatever NumPy and Arrow happen to raise
             raise InputError(f"{directory}: damaged ({in_one_line(error)})") from None
-        motion.check(directory)
-        return motion
 
     def digest(self) -> dict[str, str]:
         """SHA-256 of each part of the set that training and evaluation read, wherever it lies."""
@@ -215,11 +236,18 @@ class MotionSet:
         return {name: _digest(values) for name, values in parts.items()}
 
     def check(self, where: Path | str) -> None:
-        """Check that the arrays agree with one another.
+        """Check that the arrays agree with one another, and every position.
 
         Raises:
             InputError: a shape, a dtype, a length, a rate, a label or a position is not what the class promises.
         """
+        self.check_columns(where)
+        for first in range(0, len(self.positions), FRAMES):
+            if not np.isfinite(self.positions[first : first + FRAMES]).all():
+                raise InputError(f"{where}: positions are not all finite")
+
+    def check_columns(self, where: Path | str) -> None:
+        """As :meth:`check`, of all but the positions themselves."""
         expected = (int(self.lengths.sum()), len(self.layout.joints), 3)
         if self.positions.shape != expected or self.positions.dtype != np.float32:
             found = f"{self.positions.shape} {self.positions.dtype}"
@@ -234,8 +262,6 @@ class MotionSet:
             raise InputError(f"{where}: frame rates must be positive")
         if len(self) and not -1 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
             raise InputError(f"{where}: labels must lie in -1 .. {len(self.classes) - 1}")
-        if not np.isfinite(self.positions).all():
-            raise InputError(f"{where}: positions are not all finite")
 
 
 def check_target(directory: Path) -> None:
