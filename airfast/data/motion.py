@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
 from airfast.atomic import check_space, replace_folder
+from airfast.data.room import room
 from airfast.errors import InputError, in_one_line
 from airfast.reading import map_array, read_table
 from airfast.record import Schema, read_record, write_record
@@ -111,9 +112,11 @@ class MotionSet:
     def select(self, index: Sequence[int] | NDArray[np.int64]) -> "MotionSet":
         """The set of the given clips, copied, in the given order; classes are kept as they are."""
         chosen = np.asarray(index, dtype=np.int64)
-        clips = [self.clip(int(i)) for i in chosen]
+        positions = room((int(self.lengths[chosen].sum()), *self.positions.shape[1:]))
+        if len(chosen):
+            np.concatenate([self.clip(int(i)) for i in chosen], out=positions)
         return MotionSet(
-            positions=np.concatenate(clips) if clips else self.positions[:0].copy(),
+            positions=positions,
             lengths=self.lengths[chosen],
             fps=self.fps[chosen],
             names=tuple(self.names[i] for i in chosen),
