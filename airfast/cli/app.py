@@ -300,15 +300,18 @@ def label(
     dbscan: Annotated[str, typer.Option(help="On a GPU: auto, cuml or graph; same labels.")] = "auto",
     backend: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     memory_mb: Annotated[int | None, typer.Option(help="Bound of the working memory, MB.")] = None,
-    out: Annotated[Path, typer.Option(help="Parquet file.")] = Path("labels.parquet"),
+    out: Annotated[Path, typer.Option(help=".parquet or .csv file.")] = Path("labels.parquet"),
 ) -> None:
     """Cluster features into discrete labels: kNN, k-reciprocal Jaccard, DBSCAN, agreement."""
+    from airfast.atomic import check_ending
     from airfast.cli.console import stating
     from airfast.cli.screen import announce_compilation, show_labels
     from airfast.labels import generate_labels, load_features
     from airfast.labels.features import load_groups
     from airfast.labels.groups import one_or_pair
+    from airfast.labels.result import ENDINGS
 
+    check_ending(out, ENDINGS)
     first, second = load_features(features), None if view is None else load_features(view)
     known = None if groups is None else load_groups(groups)
     announce_compilation()
