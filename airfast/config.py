@@ -93,7 +93,9 @@ class Train(Section):
 class Split(Section):
     """What pre-training may not see, so that it can be tested on."""
 
-    kind: Literal["random", "subject", "group", "none"] = Field("random", description="random: stratified 4:1")
+    kind: Literal["random", "subject", "group", "declared", "none"] = Field(
+        "random", description="random: stratified 4:1; declared: as the source says (its own train and test side)"
+    )
     test_fraction: float = Field(0.2, gt=0, lt=1)
 
 

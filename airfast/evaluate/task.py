@@ -47,7 +47,8 @@ class Task:
 def open_task(run: Path, encoder: Deployed, data: Source = None) -> Task:
     """The labelled clips of both sides: the run's own split wherever the set holds the run's clips.
 
-    On other data the split is drawn again, of the same kind.
+    On other data the split is drawn again, of the same kind; at random where that is for the source to declare and it
+    does not.
 
     Raises:
         InputError: a set of another layout or without labels, nothing to test on.
@@ -56,7 +57,8 @@ def open_task(run: Path, encoder: Deployed, data: Source = None) -> Task:
     motion = open_for(run, encoder, known, data)
     place = {name: index for index, name in enumerate(motion.names)}
     settings = encoder.config.split
-    kind = "random" if settings.kind == "none" else settings.kind
+    undeclared = settings.kind == "declared" and not motion.info.get("split")
+    kind = "random" if settings.kind == "none" or undeclared else settings.kind
     if place.keys() >= {*known["train"], *known["test"]}:
         train, test = (np.array([place[name] for name in known[side]], dtype=np.int64) for side in ("train", "test"))
     elif data is None:  # of a run from before sets had a digest
