@@ -150,7 +150,10 @@ made["parameters"]["POINT"]["RATE"]["value"] = [100.0]
 made["parameters"]["POINT"]["LABELS"]["value"] = names
 made["parameters"]["POINT"]["UNITS"]["value"] = ["m"]
 points = np.ones((4, positions.shape[1], len(positions)))
-points[:3] = positions.transpose(2, 1, 0)
+points[:3] = np.nan_to_num(positions.transpose(2, 1, 0))  # zeros, as recorders write where a marker is lost
+lost = np.isnan(positions).any(axis=2).T
+made["data"]["meta_points"]["residuals"] = np.where(lost, -1.0, 0.5)[None]
+made["data"]["meta_points"]["camera_masks"] = np.zeros((7, *lost.shape), dtype=bool)
 made["data"]["points"] = points
 made.write(f"{folder}/take.c3d")
 """

@@ -396,3 +396,12 @@ def test_what_ends_ezc3d_does_not_end_us(tmp_path, monkeypatch, instead, reason)
     monkeypatch.setattr(c3d, "LONGEST", 0.4 if "sleep" in instead else 60)
     with pytest.raises(InputError, match=rf"a\.c3d: .*{reason}"):
         read_file(tmp_path / "a.c3d", "a")
+
+
+def test_a_marker_that_was_not_seen_is_a_gap(tmp_path):
+    positions = walk(3)
+    positions[4, 1] = np.nan
+    (clip,) = read_file(formats.write_c3d(tmp_path, positions, ["a", "b", "c"]), "take")
+    assert np.argwhere(np.isnan(clip.positions).any(axis=2)).tolist() == [[4, 1]]
+    np.testing.assert_allclose(clip.positions, positions, atol=1e-6)
+    assert (clip.joints, clip.fps, clip.unit, clip.up) == (("a", "b", "c"), 100, "m", "z")
