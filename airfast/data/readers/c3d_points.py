@@ -25,14 +25,13 @@ def bound(path: str) -> None:
 
 
 def main(path: str, out: str) -> None:
-    """Positions (T, P, 3) float64, NaN where a marker was not seen; names, unit, rate and the axis that points up."""
+    """Positions (T, P, 3) float64, of which ezc3d makes NaN where a marker was not seen; names, unit, rate and the axis that points up."""
     import ezc3d  # type: ignore[import-untyped]
 
     bound(path)
     said = ezc3d.c3d(path)
     about = said["parameters"]["POINT"]
     positions = np.moveaxis(said["data"]["points"][:3], 0, -1).swapaxes(0, 1).astype(np.float64)
-    positions[said["data"]["meta_points"]["residuals"][0].T < 0] = np.nan
 
     def first(name: str, usual: str) -> str:
         return str((about.get(name, {}).get("value") or [usual])[0]).strip() or usual
