@@ -25,7 +25,10 @@ def bound(path: str) -> None:
 
 
 def main(path: str, out: str) -> None:
-    """Positions (T, P, 3) float64, of which ezc3d makes NaN where a marker was not seen; names, unit, rate and the axis that points up."""
+    """Positions (T, P, 3) float64, names, unit, rate and the axis that points up.
+
+    A marker that was not seen is NaN already in what ezc3d gives.
+    """
     import ezc3d  # type: ignore[import-untyped]
 
     bound(path)
