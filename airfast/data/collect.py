@@ -14,7 +14,7 @@ import numpy as np
 from airfast.data.gate import Finding
 from airfast.data.motion import is_prepared
 from airfast.data.readers.choose import ENDINGS, is_motion, read_file
-from airfast.data.readers.clip import Mending, SourceClip, check_rate, joint_sources, of_persons, to_layout
+from airfast.data.readers.clip import Mending, SourceClip, check_rate, joint_sources, of_persons, to_layout, with_a_body
 from airfast.data.readers.labels import LabelRow
 from airfast.data.readers.names import Named, said_by_name
 from airfast.errors import InputError
@@ -33,6 +33,9 @@ class Clip:
     positions: np.ndarray[Any, np.dtype[np.float32]]
     fps: float
     row: LabelRow
+    recording: str
+    person: int
+    start: int
 
 
 @dataclass(frozen=True)
@@ -106,9 +109,12 @@ class Reader:
             [Finding("flat", clip.name, None, f"{TWO}: nothing is known of its depth", "")] if clip.flat else []
         )
         mending = replace(self.mending, up=row.up or self.mending.up)
-        positions = to_layout(clip, layout, unit, where, mending)
+        positions, start = to_layout(clip, layout, unit, where, mending), clip.start
+        if mending.trim_empty:
+            kept = with_a_body(positions, where)
+            positions, start = positions[kept], start + kept.start
         row = LabelRow(0, clip.name, **vars(clip.said))
-        return Clip(clip.name, positions, float(rate), row)  # type: ignore[arg-type]  # checked
+        return Clip(clip.name, positions, float(rate), row, clip.recording, clip.person, start)  # type: ignore[arg-type]  # checked
 
     def _layout(self, clip: SourceClip, where: str) -> Layout:
         if self.layout is None:

@@ -74,7 +74,8 @@ class MotionSet:
         layout: the skeleton.
         info: JSON-ready notes: `name`, `synthetic` (bool), `sources` ([{"file", "sha256"}]), `note` (licence,
             attribution), `unit` of the source, `version` of this package; `split` ({clip name: side}) if the source
-            declared one.
+            declared one; of recordings of several persons `recordings` ({clip name: recording}) and `persons` ({clip
+            name: {"person", "first_frame"}}), by which they can be put together again.
 
     On disk a prepared set is a folder of three files:
         positions.npy: `positions` as above (memory-mappable).

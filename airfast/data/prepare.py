@@ -1,5 +1,6 @@
 """From a folder of motion files to one prepared set."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -214,6 +215,10 @@ def _assemble(clips: Sequence[Clip], reader: Reader, source: Path, files: Sequen
     }
     if any(row.split for row in rows):
         info["split"] = {clip.name: row.split for clip, row in zip(clips, rows, strict=True)}
+    together = Counter(clip.recording for clip in clips)
+    if several := [clip for clip in clips if clip.recording and together[clip.recording] > 1]:
+        info["recordings"] = {clip.name: clip.recording for clip in several}
+        info["persons"] = {clip.name: {"person": clip.person, "first_frame": clip.start} for clip in several}
     lengths = np.array([len(clip.positions) for clip in clips], dtype=np.int64)
     return MotionSet(
         positions=np.concatenate([clip.positions for clip in clips]),

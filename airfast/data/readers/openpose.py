@@ -6,6 +6,7 @@ and confidence; a point of confidence 0 was not seen. 25 points are BODY_25, 18 
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,8 @@ def read_openpose(path: Path, name: str) -> list[SourceClip]:
         raise InputError(f"{path}: expected a person, found none in {len(frames)} frames")
     called = f"{name.removesuffix(path.name)}{take}".rstrip("/") or path.parent.name
     notes = () if tracked else (NOT_TRACKED,)
-    return persons_apart([clip_of(seen, called, path, index, notes) for index, seen in enumerate(persons.values())])
+    clips = [clip_of(seen, called, path, index, notes) for index, seen in enumerate(persons.values())]
+    return persons_apart([replace(clip, start=clip.start - min(frames)) for clip in clips])
 
 
 def people_of(path: Path) -> list[dict[str, Any]]:
@@ -116,4 +118,5 @@ def clip_of(
         table[number - first] = frame
     flat = kind == "pose_keypoints_2d"
     positions = in_a_plane(table) if flat else np.where(table[:, :, 3:] > 0, table[:, :, :3], np.nan)
-    return SourceClip(name, positions, up="-y", layout=LAYOUTS[points], notes=notes, person=person, flat=flat)
+    layout = LAYOUTS[points]
+    return SourceClip(name, positions, up="-y", layout=layout, notes=notes, person=person, start=first, flat=flat)

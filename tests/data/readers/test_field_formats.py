@@ -13,6 +13,8 @@ from airfast.data.readers.choose import is_motion, read_file
 from airfast.data.readers.clip import UP, Mending, SourceClip
 from airfast.data.readers.names import named_set, said_by_name
 from airfast.data.readers.ntu import read_ntu
+from airfast.data.splits import split
+from airfast.data.windows import into_clips
 from airfast.errors import InputError
 from airfast.skeletons.layout import load_layout
 from tests.data.readers import formats
@@ -110,6 +112,7 @@ def test_ntus_bodies_are_kept_apart_and_chosen(tmp_path):
     np.testing.assert_allclose(first.positions, bodies[0])
     np.testing.assert_allclose(np.delete(second.positions, 4, axis=0), np.delete(bodies[1][1:], 4, axis=0))
     assert np.isnan(second.positions[4]).all()
+    assert (first.start, second.start) == (0, 1)
     chosen = lambda who, **more: read_clips(path, None, person=who, **more).motion.names  # noqa: E731
     assert chosen("0") == ("S001C001P001R001A050.skeleton#person0",)
     assert chosen("largest", mending=Mending(fill_gaps=1)) == ("S001C001P001R001A050.skeleton#person1",)
@@ -405,3 +408,46 @@ def test_a_marker_that_was_not_seen_is_a_gap(tmp_path):
     assert np.argwhere(np.isnan(clip.positions).any(axis=2)).tolist() == [[4, 1]]
     np.testing.assert_allclose(clip.positions, positions, atol=1e-6)
     assert (clip.joints, clip.fps, clip.unit, clip.up) == (("a", "b", "c"), 100, "m", "z")
+
+
+def test_persons_of_a_recording_can_be_put_together_again_and_are_on_one_side(tmp_path):
+    for take in range(10):
+        bodies = np.stack([walk(25, 20, seed=take), walk(25, 20, seed=take + 50)])
+        text = formats.ntu(bodies, missing=[(1, frame) for frame in range(3)])
+        (tmp_path / f"S001C001P001R001A{take % 2 + 50:03d}_{take}.skeleton").write_text(text)
+    motion = read_clips(tmp_path, None).motion
+    assert len(motion) == 20
+    for name in motion.names:
+        take, _, person = name.partition("#person")
+        assert motion.info["recordings"][name] == take
+        assert motion.info["persons"][name] == {"person": int(person), "first_frame": 3 * int(person)}
+    for seed in range(5):
+        sides = [{motion.info["recordings"][motion.names[i]] for i in side} for side in split(motion, "random", seed)]
+        assert not sides[0] & sides[1]
+    windows = into_clips(motion, 0.5, 0.25)
+    for i, name in enumerate(windows.names):
+        clip, _, start = name.rpartition("@")
+        assert windows.info["recordings"][name] == clip.partition("#")[0]
+        first = windows.info["persons"][name]["first_frame"]
+        assert first == motion.info["persons"][clip]["first_frame"] + round(float(start[:-1]) * 30)
+        np.testing.assert_array_equal(
+            windows.clip(i)[0], motion.clip(motion.names.index(clip))[first - 3 * ("#person1" in clip)]
+        )
+    alone = read_clips(tmp_path, None, person="0").motion.info
+    assert "persons" not in alone
+    assert "recordings" not in alone
+
+
+def test_frames_that_are_cut_off_are_counted(tmp_path):
+    lines = []
+    for frame, joints in enumerate(walk(24, 12).tolist()):
+        lines.append(json.dumps({"time": frame / 25, "person": "a", "joints": joints}))
+        if frame >= 4:
+            seen = joints if frame >= 6 else [[0, 0, 0]] * 24
+            lines.append(json.dumps({"time": frame / 25, "person": "b", "joints": seen}))
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    whole = read_clips(tmp_path, "canonical").motion.info["persons"]
+    assert [each["first_frame"] for each in whole.values()] == [0, 4]
+    cut = read_clips(tmp_path, "canonical", mending=Mending(trim_empty=True)).motion
+    assert [each["first_frame"] for each in cut.info["persons"].values()] == [0, 6]
+    assert cut.lengths.tolist() == [12, 6]
