@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from airfast.data.readers.arrays import read_arrays
 from airfast.data.readers.clip import Said, SourceClip, persons_apart, trimmed_of_zeros
-from airfast.data.readers.pickles import Reader, word
+from airfast.data.readers.pickles import load, word
 from airfast.errors import InputError, in_one_line
 from airfast.reading import open_arrays
 
@@ -115,8 +115,7 @@ def read_umurl(path: Path, name: str) -> list[SourceClip]:
     labels: list[str] = [""] * len(data)
     if beside.is_file() and beside != path:
         try:
-            with beside.open("rb") as file:
-                said = Reader(file).load()
+            said = load(beside)
             names, labels = [word(each) for each in said[0]], [word(each) for each in said[1]]
         except Exception as error:  # as of any pickle
             raise InputError(f"{beside}: cannot be read as a pickle: {in_one_line(error)}") from None

@@ -4,11 +4,12 @@ One object: ``{"split": {name: [frame_dir, …]}, "annotations": [{"frame_dir", 
 (M, T, V, C)}, …]}``, of M persons; with C of 2, pixels, y points down.
 """
 
+import mmap
 import pickle
 from codecs import encode
 from pathlib import Path
 from pickletools import genops
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,16 +57,6 @@ for _home in ("numpy.core", "numpy._core"):
 class Reader(pickle.Unpickler):
     """An unpickler that knows arrays and nothing else that could be called, and that allocates what it reads."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        super().__init__(file)
-        self.file = file
-
-    def load(self) -> Any:
-        """The object of the file."""
-        check_memo(self.file)
-        self.file.seek(0)
-        return super().load()
-
     def find_class(self, module: str, name: str) -> Any:
         """What a pickle names."""
         try:
@@ -74,10 +65,22 @@ class Reader(pickle.Unpickler):
             raise pickle.UnpicklingError(f"it names {module}.{name}, which is not opened") from None
 
 
-def check_memo(file: BinaryIO) -> None:
+def load(path: Path) -> Any:
+    """The object of a file, which is mapped: a file that is open would make room for as much as a damaged one promises.
+
+    Raises:
+        Exception: whatever the opcodes of a damaged pickle happen to raise.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        check_memo(mapped)
+        mapped.seek(0)
+        return Reader(mapped).load()
+
+
+def check_memo(file: mmap.mmap) -> None:
     """UnpicklingError where a pickle remembers a thing under a number that no writer comes to: a table of that size."""
     puts = 0
-    for opcode, number, _ in genops(file):
+    for opcode, number, _ in genops(file):  # type: ignore[arg-type]  # it reads and readlines, which is asked of it
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT"):
             if not isinstance(number, int) or not 0 <= number <= puts:
                 raise pickle.UnpicklingError("damaged: it numbers what it remembers out of turn")
@@ -98,8 +101,7 @@ def read_pickle(path: Path, name: str) -> list[SourceClip]:
         InputError: another kind of pickle, one that would run something, or joints of no known set.
     """
     try:
-        with path.open("rb") as file:
-            said = Reader(file).load()
+        said = load(path)
         sides = sides_of(said["split"])
         rows = [(word(row["frame_dir"]), keypoints_of(row), label_of(row)) for row in said["annotations"]]
     except (KeyError, TypeError, IndexError) as error:

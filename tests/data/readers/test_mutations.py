@@ -1,5 +1,10 @@
-"""Files with a few bytes changed, lost or added: read as motion or refused in one line, never anything else."""
+"""Files with a few bytes changed, lost or added: read as motion or refused in one line, never anything else.
 
+Nor are they read for long, or with memory that a file of a few kilobytes has no need of.
+"""
+
+import time
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -14,6 +19,7 @@ from tests.data.readers import formats
 from tests.data.readers.formats import walk
 
 NAMES = ("a", "b", "c")
+LONG, LARGE = 15, 32e6  # seconds (a C3D file gets ten), bytes
 
 
 def write_bvh(folder):
@@ -74,14 +80,26 @@ def test_never_a_traceback(kind, tmp_path_factory):
             else:
                 data[at:at] = bytes([value])
         path.write_bytes(bytes(data))
+        began = time.monotonic()
+        tracemalloc.reset_peak()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
                 clips = read_file(path, "x")
             except InputError as error:
                 assert "\n" not in str(error)  # noqa: PT017 (the line is what is looked at)
-                return
+                clips = None
+        assert time.monotonic() - began < LONG
+        assert tracemalloc.get_traced_memory()[1] - before < LARGE
+        if clips is None:
+            return
         assert clips
         assert all(clip.positions.ndim == 3 and clip.positions.shape[2] == 3 for clip in clips)
 
-    tried()
+    read_file(path, "x")  # imports what reading needs
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        tried()
+    finally:
+        tracemalloc.stop()
