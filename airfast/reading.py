@@ -123,6 +123,13 @@ def check_array(file: BinaryIO, size: int) -> None:
     """ValueError unless an array whose file has so many bytes, from here on, holds what its header promises."""
     try:
         version = npy.read_magic(file)
+        header = int.from_bytes(file.read(2 if version == (1, 0) else 4), "little")
+        file.seek(len(npy.magic(*version)))
+    except Exception:  # not an array: NumPy says so better, and allocates nothing for it
+        return
+    if header > size:  # NumPy would make room for it before it looks
+        raise ValueError(f"it promises a header of {header:,} bytes, and the file has {size:,}")
+    try:
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, dtype = read(file)
     except Exception:  # not an array: NumPy says so better, and allocates nothing for it
