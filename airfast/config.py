@@ -2,6 +2,7 @@
 
 import difflib
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -92,15 +93,16 @@ class Train(Section):
 class Split(Section):
     """What pre-training may not see, so that it can be tested on."""
 
-    kind: Literal["random", "subject", "group", "family", "none"] = Field(
-        "random", description="random: stratified 4:1; family: of groups that resemble each other"
+    kind: Literal["random", "subject", "group", "family", "declared", "none"] = Field(
+        "random",
+        description="random: stratified 4:1; family: of groups that resemble each other; declared: as the source says",
     )
     test_fraction: float = Field(0.2, gt=0, lt=1)
     held_out: str = Field("", description="the subject, group or family to test on; else the seed draws")
 
     @model_validator(mode="after")
     def _agree(self) -> "Split":
-        if self.held_out and self.kind in ("random", "none"):
+        if self.held_out and self.kind not in ("subject", "group", "family"):
             raise ValueError(f"held_out is of kind=subject, group or family, not {self.kind}")
         return self
 
@@ -565,20 +567,36 @@ def explain(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         if key in MOVED:
             return f"config: {key} is {MOVED[key]} now"
-        return f"config: unknown key {shown(key)}{nearest(names[-1], known_keys(names[:-1]))}"
+        return f"config: unknown key {shown(key)}{way_out(names)}"
     message = first["msg"].removeprefix("Value error, ") + (", or auto" if union else "")
     if isinstance(first["input"], dict) and first["type"] == "value_error":  # keys of a section that do not agree
         return f"config: {key}.{message}" if key else f"config: {message}"
     return f"config: {key}: {message}, got {shown(first['input'])}"
 
 
-def known_keys(path: list[str]) -> list[str]:
-    """The keys of the section that a path leads to."""
+def way_out(names: list[str]) -> str:
+    """What an unknown key is likely to mean: one of that name elsewhere, one of its section that is spelt alike."""
     section: type[BaseModel] = Config
-    for name in path:
-        annotation = section.model_fields[name].annotation
-        section = annotation if isinstance(annotation, type) else Config
-    return list(section.model_fields)
+    for name in names[:-1]:
+        section = subsection(section, name) or Config
+    known = list(section.model_fields)
+    elsewhere = [key for key in dotted(Config) if key.rpartition(".")[2] == names[-1]]
+    if elsewhere:
+        return f" (did you mean {' or '.join(map(repr, elsewhere[:3]))}?)"
+    return nearest(names[-1], known) or f", known are {', '.join(known)}"
+
+
+def dotted(section: type[BaseModel], above: str = "") -> Iterator[str]:
+    """Every key below a section, with the names that lead to it."""
+    for name in section.model_fields:
+        below = subsection(section, name)
+        yield from [f"{above}{name}"] if below is None else dotted(below, f"{above}{name}.")
+
+
+def subsection(section: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """The section that a key is; None for one that holds a value."""
+    annotation = section.model_fields[name].annotation
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 def nearest(word: str, known: Any) -> str:

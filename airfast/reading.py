@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
+from numpy.typing import NDArray
 
 from airfast.errors import InputError
 
@@ -92,6 +93,18 @@ def open_arrays(path: Path) -> Iterator[Any]:
         yield np.load(file, allow_pickle=False)
 
 
+def map_array(path: Path) -> NDArray[Any]:
+    """A .npy file as an array that comes into memory as it is read; what is written to it stays in memory.
+
+    Raises:
+        ValueError: its header promises more than it holds.
+        Exception: whatever else NumPy raises for a damaged file.
+    """
+    with path.open("rb") as file:
+        check_array(file, path.stat().st_size)
+    return np.asarray(np.load(path, mmap_mode="c", allow_pickle=False))
+
+
 def check_archive(file: BinaryIO) -> None:
     """ValueError unless every array of an archive is within what it unpacks to, and that within bounds."""
     file.seek(0)
@@ -110,6 +123,13 @@ def check_array(file: BinaryIO, size: int) -> None:
     """ValueError unless an array whose file has so many bytes, from here on, holds what its header promises."""
     try:
         version = npy.read_magic(file)
+        header = int.from_bytes(file.read(2 if version == (1, 0) else 4), "little")
+        file.seek(len(npy.magic(*version)))
+    except Exception:  # not an array: NumPy says so better, and allocates nothing for it
+        return
+    if header > size:  # NumPy would make room for it before it looks
+        raise ValueError(f"it promises a header of {header:,} bytes, and the file has {size:,}")
+    try:
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, dtype = read(file)
     except Exception:  # not an array: NumPy says so better, and allocates nothing for it

@@ -174,6 +174,9 @@ def of_inputs(place: Path, walkers: MotionSet) -> Iterator[Target]:
         "json": lambda folder: formats.write_mediapipe(folder, walk(33, 3)),
         "csv": lambda folder: formats.write_table(folder, walk(3, 3), ("a", "b", "c")),
         "smg": lambda folder: formats.write_smg(folder, walk(25, 3)),
+        "egbm": lambda folder: formats.write_egbm(folder, walk(25, 3)),
+        "imigue": lambda folder: formats.write_imigue(folder, walk(35, 3)),
+        "openpose": lambda folder: formats.write_openpose(folder, walk(25, 3)),
     }
     for kind, write in made.items():
         folder = place / f"motion-{kind}"

@@ -60,6 +60,10 @@ def test_small_sets_get_small_neighbourhoods():
     [
         (("air.alr.kk=3",), "unknown key 'air.alr.kk' (did you mean 'k'?)"),
         (("trian.lr=1",), "unknown key 'trian' (did you mean 'train'?)"),
+        (("air.clustr.eps=1",), "unknown key 'air.clustr' (did you mean 'cluster'?)"),
+        (("batch_size=8",), "unknown key 'batch_size' (did you mean 'train.batch_size'?)"),
+        (("train.eps=1",), "unknown key 'train.eps' (did you mean 'air.cluster.eps'?)"),
+        (("split.xyz=1",), "unknown key 'split.xyz', known are kind, "),
         (("air.cluster.eps=1.5",), "air.cluster.eps: a Jaccard distance is at most 1"),
         (("air.cluster.eps=lots",), "air.cluster.eps: Input should be a valid number"),
         (("modalities=[joint,joint]",), "named twice"),

@@ -2,6 +2,7 @@
 
 import io
 import json
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -35,6 +36,25 @@ def test_an_array_that_promises_more_than_the_file_holds(tmp_path, shape, packed
     for read in (load_features, lambda path: read_file(path, "a")):
         with pytest.raises(InputError, match=r"promises .* bytes, and the file has"):
             read(path)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_header_that_promises_to_be_long_is_not_made_room_for(tmp_path, packed):
+    path = tmp_path / ("a.npz" if packed else "train_data_joint.npy")
+    data = np.lib.format.magic(2, 0) + (2 * 10**9).to_bytes(4, "little") + b"{}"
+    if packed:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("positions.npy", data)
+    else:
+        path.write_bytes(data)
+    for read in (load_features, lambda path: read_file(path, "a")):
+        tracemalloc.start()
+        try:
+            with pytest.raises(InputError, match=r"promises a header of 2,000,000,000 bytes, and the file has 14"):
+                read(path)
+            assert tracemalloc.get_traced_memory()[1] < 1e7
+        finally:
+            tracemalloc.stop()
 
 
 def test_a_bomb_is_not_unpacked(tmp_path):

@@ -48,8 +48,10 @@ def prepare(
     on_bad_file: Annotated[str, typer.Option(help="stop at the first bad file, or skip it")] = "stop",
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a set in which anything is odd.")] = False,
     dataset: Annotated[
-        str | None, typer.Option(help="bandai, emilya, emilya4 or kdae: layout, labels and people from the names.")
+        str | None,
+        typer.Option(help="bandai, egbm, emilya, emilya4 or kdae: layout, and labels and people from the names."),
     ] = None,
+    flat: Annotated[bool, typer.Option("--flat", help="Take two-dimensional points too, in the plane z = 0.")] = False,
     person: Annotated[str, typer.Option(help="Of recordings of several: all, largest, or an index from 0.")] = "all",
     window: Annotated[
         float | None, typer.Option(help="Seconds: cut long recordings into clips of that length.")
@@ -84,6 +86,7 @@ def prepare(
             note=note,
             dataset=dataset,
             person=person,
+            flat=flat,
             window=window,
             hop=hop,
         )
@@ -301,15 +304,18 @@ def label(
     dbscan: Annotated[str, typer.Option(help="On a GPU: auto, cuml or graph; same labels.")] = "auto",
     backend: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     memory_mb: Annotated[int | None, typer.Option(help="Bound of the working memory, MB.")] = None,
-    out: Annotated[Path, typer.Option(help="Parquet file.")] = Path("labels.parquet"),
+    out: Annotated[Path, typer.Option(help=".parquet or .csv file.")] = Path("labels.parquet"),
 ) -> None:
     """Cluster features into discrete labels: kNN, k-reciprocal Jaccard, DBSCAN, agreement."""
+    from airfast.atomic import check_ending
     from airfast.cli.console import stating
     from airfast.cli.screen import announce_compilation, show_labels
     from airfast.labels import generate_labels, load_features
     from airfast.labels.features import load_groups
     from airfast.labels.groups import one_or_pair
+    from airfast.labels.result import ENDINGS
 
+    check_ending(out, ENDINGS)
     first, second = load_features(features), None if view is None else load_features(view)
     known = None if groups is None else load_groups(groups)
     announce_compilation()

@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from airfast.config import Inputs
 from airfast.data.augment import family, mild, uniform
 from airfast.data.motion import MotionSet
+from airfast.data.room import room
 from airfast.data.skeleton import canonical
 
 FEATURE_BATCH = 512  # clips a forward pass that trains nothing; results do not depend on it
@@ -19,10 +20,11 @@ FEATURE_BATCH = 512  # clips a forward pass that trains nothing; results do not 
 
 @dataclass(frozen=True)
 class DeviceClips:
-    """Every frame of every clip as one tensor on the device.
+    """Every frame of every clip as one tensor: on the device or, where it is too large for that, on the host.
 
     Attributes:
-        frames: (F, C, J) float32; C is 3 (positions in metres, root-centred) or 6 (and velocities, metres a second).
+        frames: (F, C, J) float32; on the host, which then reads what a batch needs, if the device has no room. C is 3
+            (positions in metres, root-centred) or 6 (and velocities, metres a second).
         offsets: (N,) int64, first frame of each clip.
         lengths: (N,) int64, frames of each clip.
         mirror: (J,) int64, the layout's permutation of left and right, on the device too.
@@ -37,10 +39,11 @@ class DeviceClips:
 
     @classmethod
     def from_motion(cls, motion: MotionSet, inputs: Inputs, device: torch.device | str) -> "DeviceClips":
-        """Normalise a prepared set as ``inputs`` says and move it to the device, once."""
+        """Normalise a prepared set as ``inputs`` says and move it to the device, once, if there is room."""
         motion = canonical(motion) if inputs.joints == "canonical" else motion
+        frames = torch.from_numpy(normalise(motion, inputs))
         return cls(
-            frames=torch.from_numpy(normalise(motion, inputs)).to(device),
+            frames=frames.to(device) if fits(frames, torch.device(device)) else frames,
             offsets=torch.from_numpy(motion.offsets).to(device),
             lengths=torch.from_numpy(motion.lengths).to(device),
             mirror=torch.tensor(motion.layout.mirror, device=device),
@@ -49,6 +52,11 @@ class DeviceClips:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches are made."""
+        return self.mirror.device
 
     def read(self, clips: Tensor, start: Tensor, span: Tensor) -> Tensor:
         """Resample a stretch of each clip to T frames by linear interpolation.
@@ -61,14 +69,18 @@ class DeviceClips:
         Returns:
             (B, C, T, J).
         """
-        steps = torch.linspace(0, 1, self.inputs.frames, device=self.frames.device)
+        steps = torch.linspace(0, 1, self.inputs.frames, device=self.device)
         time = start[:, None] + span[:, None] * steps  # (B, T)
         last = (self.lengths[clips] - 1)[:, None]
         before = time.floor().long().minimum(last).clamp(min=0)
         after = (before + 1).minimum(last)
         weight = (time - before)[:, :, None, None]
         offset = self.offsets[clips][:, None]
-        return torch.lerp(self.frames[offset + before], self.frames[offset + after], weight).transpose(1, 2)
+        return torch.lerp(self.of(offset + before), self.of(offset + after), weight).transpose(1, 2)
+
+    def of(self, index: Tensor) -> Tensor:
+        """Frames (B, T, C, J) by their index (B, T), on the device."""
+        return self.frames[index.to(self.frames.device)].to(self.device)
 
     def whole(self, clips: Tensor) -> Tensor:
         """Each clip from first frame to last, not augmented: (B, C, T, J)."""
@@ -98,7 +110,7 @@ class DeviceClips:
 
     def batches(self, size: int) -> Iterator[Tensor]:
         """Every clip once, in order, whole, in batches of at most ``size``."""
-        for index in torch.split(torch.arange(len(self), device=self.frames.device), size):
+        for index in torch.split(torch.arange(len(self), device=self.device), size):
             yield self.whole(index)
 
 
@@ -110,20 +122,22 @@ def normalise(motion: MotionSet, inputs: Inputs) -> NDArray[np.float32]:
     With ``velocity: true`` three channels of velocity in metres a second follow, of the
     joints in the room and not of the joints about the root: walking speed lives there, and no resampling changes it.
     """
-    positions = motion.positions.astype(np.float32, copy=True)
-    for start, length in zip(motion.offsets, motion.lengths, strict=True):
+    channels = 6 if inputs.velocity == "true" else 3
+    frames = room((len(motion.positions), channels, len(motion.layout.joints)))
+    for start, length, fps in zip(motion.offsets, motion.lengths, motion.fps, strict=True):
+        clip = motion.positions[start : start + length].astype(np.float32, copy=False)
         if inputs.facing != "none":
-            clip = positions[start : start + length]
-            seen = clip[:1] if inputs.facing == "first" else clip
-            positions[start : start + length] = clip @ facing_turn(seen, motion.layout.shoulders)
-    root = positions[:, [motion.layout.root]]
-    channels = [positions - root]
-    if inputs.velocity == "true":
-        velocities = np.empty_like(positions)
-        for start, length, fps in zip(motion.offsets, motion.lengths, motion.fps, strict=True):
-            velocities[start : start + length] = np.gradient(positions[start : start + length], axis=0) * fps
-        channels.append(velocities)
-    return np.ascontiguousarray(np.concatenate(channels, axis=2).transpose(0, 2, 1))
+            clip = clip @ facing_turn(clip[:1] if inputs.facing == "first" else clip, motion.layout.shoulders)
+        read = [clip - clip[:, [motion.layout.root]]]
+        if channels == 6:
+            read.append(np.gradient(clip, axis=0) * fps)
+        frames[start : start + length] = np.concatenate(read, axis=2).transpose(0, 2, 1)
+    return frames
+
+
+def fits(frames: Tensor, device: torch.device) -> bool:
+    """Whether a device has room for all frames and as much again to compute with."""
+    return device.type != "cuda" or 2 * frames.nbytes < torch.cuda.mem_get_info(device)[0]
 
 
 def facing_turn(clip: NDArray[np.float32], shoulders: tuple[int, int]) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airfast.data.motion import MotionSet
-from airfast.data.splits import clip_key, leaks
+from airfast.data.splits import clip_key, declared_sides, leaks
 from airfast.skeletons.layout import METRES, Layout
 
 Positions = NDArray[np.float32]
@@ -96,14 +96,9 @@ def copies(motion: MotionSet) -> list[Finding]:
 
 def leaking(motion: MotionSet) -> list[Finding]:
     """What the sides of the split that the source declares share."""
-    declared = motion.info.get("split", {})
-    sides = sorted(set(declared.values()) - {""})
-    if len(sides) < 2:
+    learnt, tested = declared_sides(motion)
+    if not len(learnt) or not len(tested):
         return []
-    train = next((side for side in sides if side.lower().startswith("tr")), sides[0])
-    of = [declared.get(name, "") for name in motion.names]
-    learnt = [i for i, side in enumerate(of) if side == train]
-    tested = [i for i, side in enumerate(of) if side not in ("", train)]
     found = []
     for line in leaks(motion, learnt, tested):
         what = next(each for each in ("subject", "group", "recording", "clip") if each in line)

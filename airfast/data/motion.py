@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
 from airfast.atomic import check_space, replace_folder
+from airfast.data.room import room
 from airfast.errors import InputError, in_one_line
-from airfast.reading import open_arrays, read_table
+from airfast.reading import map_array, read_table
 from airfast.record import Schema, read_record, write_record
 from airfast.skeletons.layout import Layout, layout_from_record
 
 FORMAT = "airfast-prepared"
 VERSION = 1
+FRAMES = 1 << 16  # that are looked at in one go, so that a set need not fit into memory
 _POSITIONS, _CLIPS, _REST = "positions.npy", "clips.parquet", "prepared.json"
 
 
@@ -73,7 +75,9 @@ class MotionSet:
         layout: the skeleton.
         info: JSON-ready notes: `name`, `synthetic` (bool), `sources` ([{"file", "sha256"}]), `note` (licence,
             attribution), `unit` of the source, `version` of this package; `split` ({clip name: side}) if the source
-            declared one; `families` ({group: family}) if it named some.
+            declared one; `families` ({group: family}) if it named some; of recordings of several persons `recordings`
+            ({clip name: recording}) and `persons` ({clip name: {"person", "first_frame"}}), by which they can be put
+            together again.
 
     On disk a prepared set is a folder of three files:
         positions.npy: `positions` as above (memory-mappable).
@@ -117,9 +121,11 @@ class MotionSet:
     def select(self, index: Sequence[int] | NDArray[np.int64]) -> "MotionSet":
         """The set of the given clips, copied, in the given order; classes are kept as they are."""
         chosen = np.asarray(index, dtype=np.int64)
-        clips = [self.clip(int(i)) for i in chosen]
+        positions = room((int(self.lengths[chosen].sum()), *self.positions.shape[1:]))
+        if len(chosen):
+            np.concatenate([self.clip(int(i)) for i in chosen], out=positions)
         return MotionSet(
-            positions=np.concatenate(clips) if clips else self.positions[:0].copy(),
+            positions=positions,
             lengths=self.lengths[chosen],
             fps=self.fps[chosen],
             names=tuple(self.names[i] for i in chosen),
@@ -178,7 +184,9 @@ class MotionSet:
 
     @classmethod
     def load(cls, directory: Path | str) -> "MotionSet":
-        """Read a prepared set into memory and check it: checksums, shapes, labels, finite positions.
+        """Open a prepared set and check all of it: checksums, shapes, labels, finite positions.
+
+        Positions lie in the file and come into memory as they are read.
 
         Raises:
             InputError: the folder is not a prepared set, a file of it is missing or damaged.
@@ -187,11 +195,31 @@ class MotionSet:
         rest = _read_rest(directory)
         for name, expected in rest["sha256"].items():
             _check_sum(directory / name, expected)
+        motion = cls._opened(directory, rest)
+        motion.check(directory)
+        return motion
+
+    @classmethod
+    def open(cls, directory: Path | str) -> "MotionSet":
+        """Open a prepared set to look at a clip of it: at once, however large, since no frame is read or checked.
+
+        Raises:
+            InputError: as :meth:`load`, but for damage of the frames that leaves their number.
+        """
+        directory = Path(directory)
+        rest = _read_rest(directory)
+        _check_sum(directory / _CLIPS, rest["sha256"][_CLIPS])
+        motion = cls._opened(directory, rest)
+        motion.check_columns(directory)
+        return motion
+
+    @classmethod
+    def _opened(cls, directory: Path, rest: dict[str, Any]) -> "MotionSet":
         layout = layout_from_record(rest["layout"], rest["layout"]["name"], str(directory / _REST))
         try:
-            with open_arrays(directory / _POSITIONS) as positions:
-                columns = read_table(directory / _CLIPS).to_pydict()
-            motion = cls(
+            positions = map_array(directory / _POSITIONS)
+            columns = read_table(directory / _CLIPS).to_pydict()
+            return cls(
                 positions=positions,
                 lengths=np.array(columns["frames"], dtype=np.int64),
                 fps=np.array(columns["fps"], dtype=np.float32),
@@ -205,8 +233,6 @@ class MotionSet:
             )
         except Exception as error:  # files that somebody made up end in whatever NumPy and Arrow happen to raise
             raise InputError(f"{directory}: damaged ({in_one_line(error)})") from None
-        motion.check(directory)
-        return motion
 
     def digest(self) -> dict[str, str]:
         """SHA-256 of each part of the set that training and evaluation read, wherever it lies."""
@@ -222,11 +248,18 @@ class MotionSet:
         return {name: _digest(values) for name, values in parts.items()}
 
     def check(self, where: Path | str) -> None:
-        """Check that the arrays agree with one another.
+        """Check that the arrays agree with one another, and every position.
 
         Raises:
             InputError: a shape, a dtype, a length, a rate, a label or a position is not what the class promises.
         """
+        self.check_columns(where)
+        for first in range(0, len(self.positions), FRAMES):
+            if not np.isfinite(self.positions[first : first + FRAMES]).all():
+                raise InputError(f"{where}: positions are not all finite")
+
+    def check_columns(self, where: Path | str) -> None:
+        """As :meth:`check`, of all but the positions themselves."""
         expected = (int(self.lengths.sum()), len(self.layout.joints), 3)
         if self.positions.shape != expected or self.positions.dtype != np.float32:
             found = f"{self.positions.shape} {self.positions.dtype}"
@@ -241,8 +274,6 @@ class MotionSet:
             raise InputError(f"{where}: frame rates must be positive")
         if len(self) and not -1 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
             raise InputError(f"{where}: labels must lie in -1 .. {len(self.classes) - 1}")
-        if not np.isfinite(self.positions).all():
-            raise InputError(f"{where}: positions are not all finite")
 
 
 def check_target(directory: Path) -> None:

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from airfast.config import Config
-from airfast.data.motion import MotionSet
+from airfast.data.motion import FRAMES, MotionSet
+from airfast.data.room import room
 from airfast.skeletons.canonical import canonical_joints
 from airfast.skeletons.layout import load_layout
 from airfast.skeletons.partition import equal_parts
@@ -21,7 +22,10 @@ def canonical(motion: MotionSet) -> MotionSet:
     if motion.layout.joints == layout.joints:
         return motion
     weights, lacking = canonical_joints(motion.layout, layout)
-    positions = np.ascontiguousarray(weights @ motion.positions)  # (F, 24, 3)
+    positions = room((len(motion.positions), len(layout.joints), 3))
+    for first in range(0, len(positions), FRAMES):
+        some = slice(first, first + FRAMES)
+        np.matmul(weights, motion.positions[some], out=positions[some])
     return replace(motion, positions=positions, layout=layout, info=motion.info | {"lacking": list(lacking)})
 
 

@@ -10,11 +10,16 @@ EMBEDDED = "embedded synthetic walkers"
 Source = MotionSet | Path | str | None
 
 
-def open_motion(source: Source) -> MotionSet:
-    """The set itself, the prepared set in a folder, or the embedded one for None; InputError as MotionSet.load says."""
+def open_motion(source: Source, whole: bool = True) -> MotionSet:
+    """The set itself, the prepared set in a folder, or the embedded one for None; InputError as MotionSet.load says.
+
+    A folder is checked whole, or, for a look at a clip of it, opened at once and its frames not checked at all.
+    """
     if isinstance(source, MotionSet):
         return source
-    return synthetic_walkers() if source in (None, EMBEDDED) else MotionSet.load(Path(source))
+    if source in (None, EMBEDDED):
+        return synthetic_walkers()
+    return MotionSet.load(Path(source)) if whole else MotionSet.open(Path(source))
 
 
 def describe_source(source: Source) -> str | None:

@@ -12,7 +12,8 @@ from airfast.config import nearest
 from airfast.data.motion import MotionSet
 from airfast.errors import InputError
 
-SplitKind = Literal["random", "subject", "group", "family"]
+Drawn = Literal["random", "subject", "group", "family"]
+SplitKind = Literal["random", "subject", "group", "family", "declared"]
 Indices = NDArray[np.int64]
 NAMED = 3  # copies that a line names
 
@@ -27,6 +28,7 @@ def split(
     - subject, group, family: whole subjects, groups or families of groups are held out, in random order as long as each
       brings the number of test clips nearer to `test_fraction` of all, and at least one; or that of the name `held_out`
       alone. Unlabelled clips of those held out are on neither side.
+    - declared: the sides that the source declares, whatever the seed (see :func:`declared_sides`).
 
     Args:
         motion: the prepared set.
@@ -40,14 +42,19 @@ def split(
 
     Raises:
         InputError: no clip is labelled, every class has one clip only, a clip's subject, group or family is unknown,
-            there are fewer than 2 of them, or none has the name.
+            there are fewer than 2 of them, none has the name, or the source declares no split.
     """
     if not 0 < test_fraction < 1:
         raise InputError(f"split: expected a test fraction between 0 and 1, found {test_fraction}")
     rng = np.random.default_rng(seed)
     labelled = motion.labels >= 0
     if not labelled.any():
-        raise InputError("split: expected labelled clips, found none")
+        raise InputError("split: expected labelled clips, found none; -o split.kind=none trains on all")
+    if kind == "declared":
+        train, tested = declared_sides(motion)
+        if not len(train) or not labelled[tested].any():
+            raise InputError("split declared: the set declares no training and test side; -o split.kind=random")
+        return train, tested[labelled[tested]]
     if kind == "random":
         first, of = recordings(motion)
         out = _stratified(motion.labels[first], test_fraction, rng)[of]
@@ -58,6 +65,15 @@ def split(
     if not test.any():
         raise InputError(f"split {kind}: no labelled clip is left to test on")
     return np.flatnonzero(~out), np.flatnonzero(test)
+
+
+def declared_sides(motion: MotionSet) -> tuple[Indices, Indices]:
+    """The clips that the source declares for training, and those that it declares for anything else."""
+    declared = motion.info.get("split", {})
+    of = np.array([declared.get(name, "") for name in motion.names], dtype=object)
+    named = sorted(set(of.tolist()) - {""})
+    train = next((side for side in named if side.lower().startswith("tr")), named[0] if len(named) > 1 else "")
+    return np.flatnonzero((of == train) & (of != "")), np.flatnonzero((of != train) & (of != ""))
 
 
 def recordings(motion: MotionSet) -> tuple[Indices, Indices]:

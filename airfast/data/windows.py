@@ -75,7 +75,16 @@ def into_clips(motion: MotionSet, seconds: float, hop: float | None = None) -> M
     windows = cut(motion, seconds, hop)
     starts = windows.first / windows.motion.fps
     names = tuple(f"{name}@{start:.2f}s" for name, start in zip(windows.motion.names, starts, strict=True))
-    info = dict(motion.info) | {"recordings": dict(zip(names, windows.motion.names, strict=True))}
-    if "split" in info:
-        info["split"] = {name: info["split"][of] for name, of in info["recordings"].items()}
+    clips = dict(zip(names, windows.motion.names, strict=True))
+    known, persons, sides = (motion.info.get(key, {}) for key in ("recordings", "persons", "split"))
+    info = dict(motion.info) | {"recordings": {name: known.get(clip, clip) for name, clip in clips.items()}}
+    if sides:
+        info["split"] = {name: sides[clip] for name, clip in clips.items()}
+    if persons:
+        firsts = dict(zip(names, windows.first.tolist(), strict=True))
+        info["persons"] = {
+            name: persons[clip] | {"first_frame": persons[clip]["first_frame"] + firsts[name]}
+            for name, clip in clips.items()
+            if clip in persons
+        }
     return replace(windows.motion, names=names, info=info)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from airfast.data.readers.choose import is_motion
+from airfast.data.readers.openpose import is_openpose
 from airfast.errors import InputError
 
 
@@ -12,8 +13,8 @@ def appearing(folder: Path, wait: Callable[[], None] = lambda: time.sleep(1)) ->
     """Motion files that are not there yet, each once it has stopped growing: its size and time stood still for a wait.
 
     Args:
-        folder: is looked through to any depth; hidden files are passed over. What is replaced by another file of the
-            same name appears again.
+        folder: is looked through to any depth; hidden files, and frames that are a file each, are passed over. What is
+            replaced by another file of the same name appears again.
         wait: until the next look.
 
     Raises:
@@ -38,7 +39,7 @@ def state(folder: Path) -> dict[Path, tuple[int, int]]:
     found = {}
     for path in folder.rglob("*"):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and path.is_file() and is_motion(path):
+        if not hidden and path.is_file() and is_motion(path) and not is_openpose(path):
             try:
                 seen = path.stat()
             except OSError:  # gone between being listed and being looked at

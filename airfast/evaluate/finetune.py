@@ -80,7 +80,7 @@ def fine_tune(
         classes: number of classes.
         seed: of the classifier's weights, the batches and the views.
     """
-    place = clips.frames.device
+    place = clips.device
     views = replace(clips, inputs=clips.inputs.model_copy(update={"augmentation": "mild"}))
     drawn, generator = Generator().manual_seed(seed), Generator(device=place).manual_seed(seed)
     train, test, labels, test_labels = (each.to(place) for each in (train, test, labels, test_labels))

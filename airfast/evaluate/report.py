@@ -11,7 +11,7 @@ from torch import Tensor
 from airfast.atomic import alone_in
 from airfast.data.dataset import DeviceClips
 from airfast.data.source import Source
-from airfast.data.splits import SplitKind
+from airfast.data.splits import Drawn
 from airfast.device import pick_device
 from airfast.errors import InputError
 from airfast.evaluate.baselines import hand_made, logistic
@@ -68,7 +68,7 @@ def evaluate(
     data: Source = None,
     seeds: int = 5,
     device: str = "auto",
-    split: SplitKind | None = None,
+    split: Drawn | None = None,
     fractions: Sequence[float] = FRACTIONS,
     progress: Progress | None = None,
     nuisance: Nuisance = "none",
@@ -146,10 +146,8 @@ def check_options(
         raise InputError("--protocol transfer: say with --to which prepared set to fine-tune on")
     if seeds < 1:
         raise InputError(f"--seeds {seeds}: expected at least 1")
-    if split not in (None, *get_args(SplitKind)):
-        raise InputError(
-            f"--split {split}: expected {', '.join(get_args(SplitKind)[:-1])} or {get_args(SplitKind)[-1]}"
-        )
+    if split not in (None, *get_args(Drawn)):
+        raise InputError(f"--split {split}: expected {', '.join(get_args(Drawn)[:-1])} or {get_args(Drawn)[-1]}")
     if nuisance not in get_args(Nuisance):
         raise InputError(f"--nuisance {nuisance}: expected none, group or subject")
     if nuisance != "none" and protocol not in ("linear", "knn"):

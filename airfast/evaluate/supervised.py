@@ -118,7 +118,9 @@ def check_model(name: str) -> None:
 def labelled(motion: MotionSet, config: Config) -> Task:
     """The labelled clips of both sides, on the split that pre-training of the same configuration makes."""
     if config.split.kind == "none":
-        raise InputError("split.kind=none: training with labels needs test clips; use random, subject or group")
+        raise InputError(
+            "split.kind=none: training with labels needs test clips; use random, subject, group or declared"
+        )
     train, test = split(motion, config.split.kind, config.seed, config.split.test_fraction)
     train = train[motion.labels[train] >= 0]
     if len(set(motion.labels[train].tolist())) < 2:

@@ -11,7 +11,7 @@ from torch import Tensor
 from airfast.data.motion import MotionSet
 from airfast.data.skeleton import canonical
 from airfast.data.source import Source
-from airfast.data.splits import SplitKind, leaks, split
+from airfast.data.splits import Drawn, leaks, split
 from airfast.errors import InputError
 from airfast.evaluate.metrics import Integers, Scores, score
 from airfast.models.deployed import Deployed
@@ -45,7 +45,8 @@ class Task:
 def open_task(run: Path, encoder: Deployed, data: Source = None) -> Task:
     """The labelled clips of both sides: the run's own split wherever the set holds the run's clips.
 
-    On other data the split is drawn again, of the same kind.
+    On other data the split is drawn again, of the same kind; at random where that is for the source to declare and it
+    does not.
 
     Raises:
         InputError: a set of another layout or without labels, nothing to test on.
@@ -54,7 +55,8 @@ def open_task(run: Path, encoder: Deployed, data: Source = None) -> Task:
     motion = open_for(run, encoder, known, data)
     place = {name: index for index, name in enumerate(motion.names)}
     settings = encoder.config.split
-    kind = "random" if settings.kind == "none" else settings.kind
+    undeclared = settings.kind == "declared" and not motion.info.get("split")
+    kind = "random" if settings.kind == "none" or undeclared else settings.kind
     if place.keys() >= {*known["train"], *known["test"]}:
         train, test = (np.array([place[name] for name in known[side]], dtype=np.int64) for side in ("train", "test"))
     elif data is None:  # of a run from before sets had a digest
@@ -65,7 +67,7 @@ def open_task(run: Path, encoder: Deployed, data: Source = None) -> Task:
     return checked(run, motion, train, test, joint_notes(motion, known) + shared)
 
 
-def draw_tasks(run: Path, encoder: Deployed, data: Source, kind: SplitKind, seeds: int) -> list[Task]:
+def draw_tasks(run: Path, encoder: Deployed, data: Source, kind: Drawn, seeds: int) -> list[Task]:
     """The same clips split anew for every seed; what pre-training has seen of the test sides is noted.
 
     A test clip that was pre-trained on lent the encoder its motion but never its label: such a figure is called

@@ -29,10 +29,14 @@ def load_groups(path: str | Path) -> NDArray[Any]:
 def as_matrix(array: Any, name: str) -> torch.Tensor:
     """Accept a torch tensor or NumPy array as (N, D) floating with N, D ≥ 1; anything else is an InputError."""
     if not isinstance(array, torch.Tensor):
+        if isinstance(array, np.ma.MaskedArray):
+            raise InputError(f"{name}: expected an array, found a masked one, whose mask would be lost")
         array = np.asarray(array)
         if array.dtype.kind != "f":
             raise InputError(f"{name}: expected a floating dtype, found {array.dtype}")
-        array = torch.from_numpy(np.ascontiguousarray(array))
+        # torch takes no other byte order than the machine's, and nothing wider than 8 bytes.
+        taken = array.dtype.newbyteorder("=") if array.dtype.itemsize <= 8 else np.dtype(np.float64)
+        array = torch.from_numpy(np.ascontiguousarray(array, dtype=taken))
     matrix: torch.Tensor = array.detach()
     if not matrix.is_floating_point():
         raise InputError(f"{name}: expected a floating dtype, found {str(matrix.dtype).removeprefix('torch.')}")
@@ -107,6 +111,12 @@ def _read_parquet(path: Path) -> Any:
     table = read_table(path)
     if "features" in table.column_names:
         return np.stack(table["features"].to_numpy())
+    about = (table.schema.pandas_metadata or {}).get("index_columns", [])
+    if index := [each for each in about if each in table.column_names]:
+        raise InputError(
+            f"{path}: column {index[0]!r} is the index of the table that was written, no feature; "
+            "to_parquet(…, index=False) leaves it out"
+        )
     return np.stack([column.to_numpy() for column in table.columns], axis=1)
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import torch
 
-from airfast.atomic import replacing
+from airfast.atomic import check_ending, replacing
 from airfast.labels.cuda import interop
+
+ENDINGS = (".parquet", ".csv")
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,14 @@ class LabelSet:
         return interop.frame(columns | more)
 
     def save(self, path: str | Path) -> None:
-        """Write `to_frame` as Parquet, whole or not at all; a path that cannot be written is an InputError."""
+        """Write `to_frame` as Parquet or CSV, as the name ends, whole or not at all.
+
+        Raises:
+            InputError: another ending, or a path that cannot be written.
+        """
         path = Path(path)
+        check_ending(path, ENDINGS)
+        frame = self.to_frame()
+        write = frame.to_csv if path.suffix == ".csv" else frame.to_parquet
         with replacing(path) as part:
-            self.to_frame().to_parquet(part, index=False)
+            write(part, index=False)

@@ -162,7 +162,7 @@ class Contrastive(Method):
         drawn = Generator().manual_seed(self.config.seed)
         for each in self.names:
             self.queues[each] = Queue(size, self.contrast.dim, drawn)
-        self.queues.to(clips.frames.device)
+        self.queues.to(clips.device)
         self.momentum = momentum(self.config, len(clips))
 
     def against_queue(self, query: Tensor, key: Tensor, name: str, batch: Tensor) -> Tensor:

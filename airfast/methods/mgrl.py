@@ -100,7 +100,7 @@ class MGRL(Method):
             if len({*motion.groups} - {""}) < 2:
                 raise InputError("mgrl.merge=groups: the clips name fewer than two groups; mgrl.merge=clips needs none")
             names = sorted({*motion.groups})
-            groups = torch.tensor([names.index(each) for each in motion.groups], device=clips.frames.device)
+            groups = torch.tensor([names.index(each) for each in motion.groups], device=clips.device)
         if self.settings.merge != "none":
             if not self.lower.any():
                 raise InputError(f"layout {motion.layout.name}: no legs to merge; mgrl.merge=none does without")

@@ -44,7 +44,7 @@ def plot_skeleton(data: Source, clip: str | None = None, out: Path | str | None 
     paths = [target(out, (*MOVING, ".png", ".svg"))] if out else []
     if out and paths[0].suffix.lower() == ".mp4":
         find_ffmpeg(paths[0])
-    motion = open_motion(data)
+    motion = open_motion(data, whole=False)  # of one clip
     index = find_clip(motion, clip)
     stem = "skeleton-" + "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(motion.names[index]).stem)
     for path in paths or [Path(f"{stem}.gif"), Path(f"{stem}.png")]:

@@ -20,7 +20,7 @@ def canonical_joints(layout: Layout, canonical: Layout) -> tuple[Weights, tuple[
         (24, J) float32 weights whose rows sum to 1, and the names that are lacking.
 
     Raises:
-        InputError: the layout names no canonical joint, or the same one twice.
+        InputError: the layout names no canonical joint, or the same one twice, or is of a part of the body alone.
     """
     named = [name for name in layout.canonical if name is not None]
     if not named or len(set(named)) < len(named) or not set(named) <= set(canonical.joints):
@@ -49,6 +49,8 @@ def canonical_joints(layout: Layout, canonical: Layout) -> tuple[Weights, tuple[
         if name in row:
             return row[name]
         ends = [np.mean(end, axis=0) for end in (above(joint), below(joint)) if end]
+        if not ends:
+            raise InputError(f"layout {layout.name}: canonical joint {name!r} has no joint of it above or below")
         return np.asarray(np.mean(ends, axis=0), dtype=np.float32)
 
     lacking = tuple(name for name in canonical.joints if name not in row)

@@ -194,7 +194,7 @@ def choose_split(motion: MotionSet, config: Config) -> tuple[Indices, Indices]:
 
 def begin(config: Config, motion: MotionSet, clips: DeviceClips) -> TrainingState:
     """The state before the first epoch; it depends on the configuration and the training clips alone."""
-    place = clips.frames.device
+    place = clips.device
     method = initial(config, motion.layout).to(place)
     method.meet(motion, clips)
     return TrainingState(method, method.optimiser(), Generator(device=place).manual_seed(config.seed))

@@ -69,7 +69,7 @@ def begin(config: Config, layout: Layout, classes: int, clips: DeviceClips) -> S
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = Classifier(config, layout, classes)
-    model = model.to(clips.frames.device)
+    model = model.to(clips.device)
     settings = config.train
     if config.method == "air":
         if config.inputs.standardise:
@@ -81,7 +81,7 @@ def begin(config: Config, layout: Layout, classes: int, clips: DeviceClips) -> S
         optimiser = torch.optim.SGD(
             model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, momentum=0.9, nesterov=True
         )
-    return SupervisedState(model, optimiser, Generator(device=clips.frames.device).manual_seed(config.seed))
+    return SupervisedState(model, optimiser, Generator(device=clips.device).manual_seed(config.seed))
 
 
 def train_epoch(
@@ -94,7 +94,7 @@ def train_epoch(
         Stopped: raised by ``check``, which is called before every batch.
     """
     model, generator = state.model.train(), state.generator
-    place = clips.frames.device
+    place = clips.device
     sums, seen = torch.zeros(2, device=place), 0
     batches = epoch_batches(len(clips), model.config.train.batch_size, generator)
     losses = []

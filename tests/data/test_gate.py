@@ -214,3 +214,22 @@ def test_turning_an_axis_up_mirrors_nobody(up):
 def test_wrong_options_are_one_line(folder, bodies, tmp_path, change, message):
     with pytest.raises(InputError, match=message):
         prepare(folder([bodies.clip(0)]), "canonical", tmp_path / "set", fps=30, **({"unit": "m"} | change))
+
+
+def crawling(clip):
+    """The body turned forwards about its hips, face down; on hands and knees it would lie no less."""
+    turn = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], dtype=np.float32)
+    return (clip - clip[:, [0]]) @ turn + clip[:, [0]] * [1, 0.5, 1]
+
+
+def test_nobody_is_refused_for_being_rare(bodies, folder, tmp_path):
+    """A crawling body, a frozen sensor, a child and mixed frame rates in one set: in, and at most said to be odd."""
+    child, frozen = CONTROLS["a child of 0.9 m"], CONTROLS["frozen for a second"]
+    clips = [crawling(bodies.clip(0)), frozen(bodies.clip(1)), child(bodies.clip(2)), bodies.clip(3)]
+    place = folder(clips)
+    (tmp_path / "l.csv").write_text("file,label,fps\n0,a,30\n1,a,30\n2,b,120\n3,b,24\n")
+    report = prepare(place, "canonical", tmp_path / "set", tmp_path / "l.csv", unit="m")
+    assert report.motion.fps.tolist() == [30, 30, 120, 24]
+    for i, clip in enumerate(clips):
+        np.testing.assert_allclose(report.motion.clip(i), clip, atol=1e-5)
+    assert {(each.clip, each.kind) for each in report.findings} <= {("0.npy", "lying"), ("2.npy", "jumps")}

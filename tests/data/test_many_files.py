@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from airfast.data import prepare as room
+from airfast.data import collect as room
 from airfast.data.gate import copies, leaking
 from airfast.data.motion import MotionSet
 from airfast.data.prepare import prepare, read_clips

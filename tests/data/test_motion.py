@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from airfast.data import motion as room
 from airfast.data.motion import MotionSet, check_target
 from airfast.errors import InputError
 from airfast.record import sealed
@@ -149,6 +150,41 @@ def test_damaged_sets_are_refused(tmp_path, damage, message):
     damage(tmp_path / "set")
     with pytest.raises(InputError, match=message):
         MotionSet.load(tmp_path / "set")
+
+
+def test_a_set_is_opened_without_a_look_at_its_frames(tmp_path):
+    small().save(tmp_path / "set")
+    same(MotionSet.open(tmp_path / "set"), small())
+    damage_positions(tmp_path / "set")
+    wrong = MotionSet.open(tmp_path / "set")  # which load refuses, above
+    assert (wrong.positions != small().positions).sum() == 1
+    wrong.positions[:] = 0  # in memory alone
+    assert MotionSet.open(tmp_path / "set").positions.any()
+    whole = (tmp_path / "set" / "positions.npy").read_bytes()
+    (tmp_path / "set" / "positions.npy").write_bytes(whole[:-4])
+    with pytest.raises(InputError, match=r"set: damaged \(its header promises \(9, 16, 3\) float32"):
+        MotionSet.open(tmp_path / "set")
+    (tmp_path / "set" / "positions.npy").write_bytes(whole)
+    raw = bytearray((tmp_path / "set" / "clips.parquet").read_bytes())
+    raw[len(raw) // 2] ^= 1
+    (tmp_path / "set" / "clips.parquet").write_bytes(raw)
+    with pytest.raises(InputError, match=r"clips\.parquet: damaged, expected SHA-256"):
+        MotionSet.open(tmp_path / "set")
+
+
+def test_positions_of_a_set_lie_in_its_file(tmp_path):
+    small().save(tmp_path / "set")
+    for motion in (MotionSet.load(tmp_path / "set"), MotionSet.open(tmp_path / "set")):
+        assert isinstance(motion.positions.base, np.memmap)
+
+
+def test_positions_are_looked_at_to_the_last(tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "FRAMES", 2)
+    odd = small()
+    odd.positions[8, 15, 2] = np.nan
+    with pytest.raises(InputError, match="positions are not all finite"):
+        odd.check("here")
+    small().check("here")
 
 
 @pytest.mark.parametrize(

@@ -350,3 +350,20 @@ def test_a_link_out_of_the_folder_is_said(tmp_path, layout):
     assert [(each.clip, each.seen) for each in found] == [
         ("outside.bvh", f"a link out of the folder, to {tmp_path / 'out' / 'c.bvh'}")
     ]
+
+
+def test_folders_that_are_linked_to_are_gone_through_once_and_said(tmp_path, layout):
+    for place in ("in/real", "out/deep"):
+        (tmp_path / place).mkdir(parents=True)
+    (tmp_path / "in" / "real" / "a.bvh").write_text(bvh())
+    (tmp_path / "out" / "deep" / "b.bvh").write_text(bvh())
+    (tmp_path / "in" / "again").symlink_to(tmp_path / "in" / "real")
+    (tmp_path / "in" / "round").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "up").symlink_to(tmp_path)
+    (tmp_path / "in" / "x").symlink_to(tmp_path / "out")
+    (tmp_path / "in" / "y").symlink_to(tmp_path / "out")
+    (tmp_path / "out" / "back").symlink_to(tmp_path / "in")
+    report = prepare(tmp_path / "in", layout, tmp_path / "set")
+    assert report.motion.names == ("real/a.bvh", "x/deep/b.bvh")
+    said = [(each.clip, each.seen) for each in report.findings if "link" in each.seen]
+    assert said == [("x/deep/b.bvh", f"a link out of the folder, to {tmp_path / 'out' / 'deep' / 'b.bvh'}")]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from airfast.data.splits import copied, leaks, split
+from airfast.data.splits import copied, declared_sides, leaks, split
 from airfast.errors import InputError
 from tests.data.test_motion import small
 
@@ -19,6 +19,35 @@ def many(labels, subjects=None, groups=None):
         subjects=tuple(subjects or [""] * count),
         groups=tuple(groups or [""] * count),
     )
+
+
+def declaring(*of):
+    motion = many([0, 1] * (len(of) // 2))
+    motion.info["split"] = {name: side for name, side in zip(motion.names, of, strict=True) if side}
+    return motion
+
+
+@pytest.mark.parametrize("tested", ["test", "val", "Validation"])
+def test_the_sides_that_a_source_declares(tested):
+    motion = declaring("train", tested, "", "train", tested, "train")
+    motion.labels[4] = -1
+    for seed in (0, 1):
+        train, test = split(motion, "declared", seed)
+        assert (train.tolist(), test.tolist()) == ([0, 3, 5], [1])  # an unlabelled clip tests nothing
+    train, tests = declared_sides(motion)
+    assert tests.tolist() == [1, 4]
+    assert train.dtype == tests.dtype == np.int64
+
+
+def test_sides_without_a_telling_name_are_in_the_order_of_their_names():
+    train, test = split(declaring("b", "a", "a", "b"), "declared", 0)
+    assert (train.tolist(), test.tolist()) == ([1, 2], [0, 3])
+
+
+@pytest.mark.parametrize("of", [("", ""), ("train", "train"), ("test", "test"), ("train", "")])
+def test_a_set_that_declares_no_two_sides(of):
+    with pytest.raises(InputError, match=r"split declared: the set declares no training and test side; -o split\.kind"):
+        split(declaring(*of), "declared", 0)
 
 
 def test_random_is_stratified_four_to_one():
@@ -127,7 +156,7 @@ def test_unlabelled_clips_of_a_held_out_subject_are_on_neither_side():
         (many([0, 0], ["p", ""]), "subject", "split subject: the subject of clip 'c1' is unknown"),
         (many([0, 0], ["p", "p"]), "subject", "split subject: expected at least 2 subjects, found 1: p"),
         (many([0, 0]), "group", "split group: the group of clip 'c0' is unknown"),
-        (many([-1, -1]), "random", "expected labelled clips, found none"),
+        (many([-1, -1]), "random", "expected labelled clips, found none; -o split.kind=none trains on all"),
         (many([0, 1, 2]), "random", "no labelled clip is left to test on"),
     ],
 )

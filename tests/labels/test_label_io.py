@@ -49,6 +49,43 @@ def test_a_bad_file_is_named(files, name, says):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("kind", [">f4", ">f8", "<f8", np.longdouble, np.float16])
+def test_floats_of_every_kind_are_taken(tmp_path, kind):
+    np.save(tmp_path / "a.npy", X.astype(kind))
+    atol = 1e-2 if kind is np.float16 else 0
+    np.testing.assert_allclose(load_features(tmp_path / "a.npy"), X, atol=atol)
+    same = generate_labels(X.astype(kind)).labels
+    assert kind is np.float16 or torch.equal(same, generate_labels(X).labels)
+
+
+def test_a_masked_array_is_refused():
+    with pytest.raises(InputError, match="features: expected an array, found a masked one, whose mask would be lost"):
+        generate_labels(np.ma.masked_less(X, -1))
+
+
+@pytest.mark.parametrize("name", ["id", None])
+def test_the_index_of_a_table_is_no_feature(tmp_path, name):
+    table = pd.DataFrame(X, columns=[f"f{i}" for i in range(X.shape[1])])
+    table.index = pd.Index(2 * np.arange(len(X)), name=name)
+    table.to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=rf"a\.parquet: column '{name or '__index_level_0__'}' is the index of the ta"):
+        load_features(tmp_path / "a.parquet")
+    table.rename(columns=str).assign(features=list(X))[["features"]].to_parquet(tmp_path / "b.parquet")
+    np.testing.assert_array_equal(load_features(tmp_path / "b.parquet"), X)  # named among others
+
+
+def test_labels_are_written_as_the_name_ends_or_not_at_all(tmp_path):
+    found = generate_labels(X)
+    found.save(tmp_path / "a.parquet")
+    found.save(tmp_path / "a.csv")
+    pd.testing.assert_frame_equal(
+        pd.read_csv(tmp_path / "a.csv"), pd.read_parquet(tmp_path / "a.parquet"), rtol=1e-6, check_dtype=False
+    )
+    with pytest.raises(InputError, match=r"a\.npy: expected a name that ends in \.parquet or \.csv"):
+        found.save(tmp_path / "a.npy")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.parquet"]
+
+
 def spoiled(row, value):
     x = X.copy()
     x[row] = value

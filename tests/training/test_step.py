@@ -31,7 +31,7 @@ def begun(walkers, tiny):
 
 def labelled(step, clusters):
     """The labels i mod K taken as those of the epoch; returns what the method has decided: nothing more."""
-    labels = torch.arange(len(step.clips), device=step.clips.frames.device) % clusters
+    labels = torch.arange(len(step.clips), device=step.clips.device) % clusters
     method = step.state.method
     found = EpochLabels(labels, torch.full_like(labels, 0.5, dtype=torch.float32), clusters, None)
     method.take(found, all_features(method, step.clips), step.state.optimiser)

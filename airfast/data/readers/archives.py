@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from airfast.data.readers.arrays import read_arrays
 from airfast.data.readers.clip import Said, SourceClip, persons_apart, trimmed_of_zeros
-from airfast.data.readers.pickles import Reader, word
+from airfast.data.readers.pickles import load, word
 from airfast.errors import InputError, in_one_line
-from airfast.reading import open_arrays
+from airfast.reading import map_array, open_arrays
 
 SMPL = {
     22: ("smpl22", list(range(22))),
@@ -101,7 +101,7 @@ def read_ctrgcn(path: Path, name: str, there: set[str]) -> list[SourceClip]:
 def is_umurl(path: Path) -> bool:
     """Whether a .npy is of the shape (N, 3, T, 25, M)."""
     try:
-        shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
+        shape = map_array(path).shape
     except Exception:  # as above
         return False
     return len(shape) == 5 and shape[1] == 3 and shape[3] == 25
@@ -109,14 +109,13 @@ def is_umurl(path: Path) -> bool:
 
 def read_umurl(path: Path, name: str) -> list[SourceClip]:
     """Every person of every clip, without the zeros after the last frame; labels from the pickle beside it."""
-    data = np.load(path, mmap_mode="r", allow_pickle=False)
+    data = map_array(path)
     beside = path.with_name(re.sub(r"data_joint\.npy$", "label.pkl", path.name))
     names: list[str] = [f"{name}#{i}" for i in range(len(data))]
     labels: list[str] = [""] * len(data)
     if beside.is_file() and beside != path:
         try:
-            with beside.open("rb") as file:
-                said = Reader(file).load()
+            said = load(beside)
             names, labels = [word(each) for each in said[0]], [word(each) for each in said[1]]
         except Exception as error:  # as of any pickle
             raise InputError(f"{beside}: cannot be read as a pickle: {in_one_line(error)}") from None

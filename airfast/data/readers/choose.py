@@ -8,9 +8,12 @@ from airfast.data.readers.archives import read_archive
 from airfast.data.readers.bvh import read_bvh
 from airfast.data.readers.c3d import read_c3d
 from airfast.data.readers.clip import SourceClip
+from airfast.data.readers.egbm import is_egbm, read_egbm
 from airfast.data.readers.frame_files import begins_as_frames, read_frames
 from airfast.data.readers.gait import read_gait
+from airfast.data.readers.imigue import is_imigue, read_imigue
 from airfast.data.readers.ntu import read_ntu
+from airfast.data.readers.openpose import is_openpose, read_openpose
 from airfast.data.readers.pickles import read_pickle
 from airfast.data.readers.smg import is_smg, read_smg
 
@@ -22,8 +25,15 @@ def read_bvh_clip(path: Path, name: str) -> list[SourceClip]:
 
 
 def read_csv(path: Path, name: str) -> list[SourceClip]:
-    """A table of frames, or SMG's."""
-    return read_smg(path, name) if is_smg(path) else read_frames(path, name)
+    """A table of frames, or SMG's, iMiGUE's or EGBM's."""
+    special = {is_smg: read_smg, is_imigue: read_imigue, is_egbm: read_egbm}
+    read = next((read for told, read in special.items() if told(path)), read_frames)
+    return read(path, name)
+
+
+def read_json(path: Path, name: str) -> list[SourceClip]:
+    """A list of frames, or the take that one of OpenPose's frames is of."""
+    return read_openpose(path, name) if is_openpose(path) else read_frames(path, name)
 
 
 Reader = Callable[[Path, str], list[SourceClip]]
@@ -32,7 +42,7 @@ READERS: dict[str, Reader] = {
     ".c3d": read_c3d,
     ".csv": read_csv,
     ".h5": read_gait,
-    ".json": read_frames,
+    ".json": read_json,
     ".jsonl": read_frames,
     ".npy": read_archive,
     ".npz": read_archive,
@@ -51,8 +61,8 @@ def is_motion(path: Path) -> bool:
     if ending not in READERS or BESIDE.fullmatch(path.name):
         return False
     if ending == ".csv":
-        return is_smg(path) or begins_as_frames(path)
-    return ending != ".json" or begins_as_frames(path)
+        return is_smg(path) or is_imigue(path) or is_egbm(path) or begins_as_frames(path)
+    return ending != ".json" or is_openpose(path) or begins_as_frames(path)
 
 
 def read_file(path: Path, name: str) -> list[SourceClip]:

@@ -44,6 +44,8 @@ class SourceClip:
         said: label and people, as far as the file says.
         person: index of who it is of the persons of one recording.
         recording: what the clips of all its persons share; "" for that of one.
+        start: frame of the recording (from 0) that is the clip's first.
+        flat: whether the third coordinate was not measured, and is 0.
     """
 
     name: str
@@ -58,6 +60,8 @@ class SourceClip:
     said: Said = NOTHING
     person: int = 0
     recording: str = ""
+    start: int = 0
+    flat: bool = False
 
 
 UP = {
@@ -132,7 +136,7 @@ def to_layout(
         found = f"{chosen[frame, joint, axis]:g} {unit}"
         raise InputError(f"{where}: {place}: expected at most {FARTHEST:g} m from the origin, found {found}")
     turned = (chosen * metres) @ np.array(UP[mending.up or clip.up or "y"], dtype=np.float64).T
-    return (trimmed(turned, where) if mending.trim_empty else turned).astype(np.float32)
+    return turned.astype(np.float32)
 
 
 def persons_apart(clips: Sequence[SourceClip]) -> list[SourceClip]:
@@ -163,6 +167,12 @@ def extent(clip: SourceClip) -> float:
     return float(np.median(np.ptp(whole, axis=1).max(axis=1))) if len(whole) else 0.0
 
 
+def in_a_plane(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points (T, P, 3) of x, y and confidence, as pose estimators give them: z is 0, NaN where nothing was seen."""
+    seen = points[:, :, 2:] > 0
+    return np.where(seen, np.concatenate([points[:, :, :2], np.zeros_like(points[:, :, 2:])], axis=2), np.nan)
+
+
 def trimmed_of_zeros(person: NDArray[np.generic]) -> NDArray[np.generic] | None:
     """Joints (T, J, 3) without the zeros that fill a fixed length after the last frame; None where nobody was there."""
     there = np.flatnonzero(np.asarray(person).any(axis=(1, 2)))
@@ -186,12 +196,12 @@ def filled(positions: NDArray[np.float64], most: int) -> NDArray[np.float64]:
     return out
 
 
-def trimmed(positions: NDArray[np.float64], where: str) -> NDArray[np.float64]:
-    """Without the frames at either end that have all joints at one point; raises InputError where that leaves < 2."""
+def with_a_body(positions: NDArray[np.float32], where: str) -> slice:
+    """The frames without those at either end that have all joints at one point; InputError where that leaves < 2."""
     there = np.flatnonzero(~empty_frames(positions))
     if len(there) < 2:
         raise InputError(f"{where}: --trim-empty leaves {len(there)} frames with a body, expected at least 2")
-    return positions[there[0] : there[-1] + 1]
+    return slice(int(there[0]), int(there[-1]) + 1)
 
 
 def _joints(clip: SourceClip, layout: Layout, where: str) -> NDArray[np.float64]:

@@ -22,6 +22,7 @@ from airfast.skeletons.layout import load_layout
 FREEMOCAP = re.compile(r".*_body_3d_xyz\.csv", re.IGNORECASE)
 MEDIAPIPE = "mediapipe33"
 UNEVEN = 0.2  # of the usual step between frames: beyond it a file is told to be unevenly timed
+FRAMES = 1e9  # that no recording has
 BEGINS = 4096  # characters that tell what a file is
 LIST = re.compile(r'\s*(\[\s*[\[{]|\{\s*"frames"\s*:\s*\[)')
 
@@ -53,11 +54,15 @@ def read_frames(path: Path, name: str) -> list[SourceClip]:
         persons.setdefault(frame.person, []).append(frame)
     if not persons:
         raise InputError(f"{path}: expected frames, found none")
+    earliest = min((frames[0].time or 0.0) for frames in persons.values())
     freemocap = FREEMOCAP.fullmatch(path.name) is not None
     clips = []
     for index, (person, frames) in enumerate(persons.items()):
         called = f"{name}#{person}" if person else name
-        clips.append(replace(clip_of(frames, called, str(path), freemocap), person=index, recording=name))
+        clip = clip_of(frames, called, str(path), freemocap)
+        later = ((frames[0].time or 0.0) - earliest) * (clip.fps or 0.0)  # 0 where there are no times
+        start = round(min(later, FRAMES))
+        clips.append(replace(clip, person=index, recording=name, start=start))
     return clips
 
 

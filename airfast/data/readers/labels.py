@@ -48,7 +48,8 @@ def read_labels(path: Path, columns: Columns) -> list[LabelRow]:
     """Read a label file: `file`, label, and if present subject, group, `split`, `family`, `fps`, `unit` and `up`.
 
     Subject and group columns may be absent under their default names (`group` then stands in for `content`); a column
-    that was asked for by another name must be there. The file is UTF-8, with a mark or without, or else cp1252.
+    that was asked for by another name must be there. The file is UTF-8, with a mark or without, UTF-16
+    with one, or else cp1252.
 
     Raises:
         InputError: the file cannot be read, a column is missing, a row has too few or too many fields, or an fps, unit
@@ -166,7 +167,7 @@ def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 
 def _text(path: Path) -> str:
     raw = read_bytes(path)
-    for encoding in ("utf-8-sig", "cp1252"):
+    for encoding in ("utf-16",) if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252"):
         try:
             text = raw.decode(encoding)
         except UnicodeDecodeError:

@@ -11,24 +11,26 @@ from airfast.errors import InputError
 
 @dataclass(frozen=True)
 class Named:
-    """A data set whose files are named by a rule.
+    """A data set that is told by its name.
 
     Attributes:
         layout: of its files.
-        pattern: of a clip's path, with the groups label, subject and group.
+        pattern: of a clip's path, with the groups label, subject and group; None where files are named by no rule.
         example: such a path.
         labels: what codes stand for; a code that is not there stands for itself.
         only: labels to keep; all if empty.
         leave_out: of paths that are copies of others.
         families: of groups whose motion resembles that of others; any other is a family of its own.
+        fps: frames a second, where the files do not say; None where they do.
     """
 
     layout: str
-    pattern: re.Pattern[str]
-    example: str
-    labels: Mapping[str, str]
+    pattern: re.Pattern[str] | None = None
+    example: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
     only: frozenset[str] = frozenset()
     leave_out: re.Pattern[str] | None = None
+    fps: float | None = None
     families: Mapping[str, str] = field(default_factory=dict)
 
     def family(self, group: str) -> str:
@@ -40,7 +42,6 @@ EMILYA = Named(
     layout="xsens28",
     pattern=re.compile(r"(?:^|/)(?P<group>[^/]+)/(?P<label>[^/]+)/(?P<subject>[^/]+)/[^/]+\.bvh$", re.IGNORECASE),
     example="PerAction/Walking/Joy/Actor1/clip.bvh",
-    labels={},
     leave_out=re.compile(r"zyx\.bvh$", re.IGNORECASE),
 )
 # Contents of both Bandai-Namco sets, with turned and mirrored twins beside one another.
@@ -61,9 +62,9 @@ DATASETS = {
         layout="bandai",
         pattern=re.compile(r"dataset-\d_(?P<group>[^_/]+)_(?P<label>[^_/]+)_\d+\.bvh$", re.IGNORECASE),
         example="dataset-1_walk_happy_001.bvh",
-        labels={},
         families=BANDAI_FAMILIES,
     ),
+    "egbm": Named(layout="kinect25", fps=30.0),
     "emilya": EMILYA,
     "emilya4": replace(EMILYA, only=frozenset(("Anger", "Neutral", "Joy", "Sadness"))),
     "kdae": Named(
@@ -102,6 +103,8 @@ def said_by_name(clip: SourceClip, rule: Named, where: str) -> SourceClip | None
     """
     if rule.leave_out is not None and rule.leave_out.search(clip.name):
         return None
+    if rule.pattern is None:
+        return clip
     said = rule.pattern.search(clip.name)
     if said is None:
         raise InputError(f"{where}: expected a name like {rule.example}")

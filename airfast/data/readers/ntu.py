@@ -37,7 +37,9 @@ def read_ntu(path: Path, name: str) -> list[SourceClip]:
         positions: NDArray[np.float64] = np.full((last - first + 1, JOINTS, 3), np.nan)
         for at, joints in seen.items():
             positions[at - first] = joints
-        clips.append(SourceClip(name, positions, fps=FPS, unit="m", layout="kinect25", said=about, person=person))
+        clips.append(
+            SourceClip(name, positions, fps=FPS, unit="m", layout="kinect25", said=about, person=person, start=first)
+        )
     return persons_apart(clips)
 
 

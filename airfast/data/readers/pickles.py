@@ -1,14 +1,15 @@
 """The pickles of pyskl and mmaction2, opened without running anything: arrays, lists, dicts, texts and numbers alone.
 
 One object: ``{"split": {name: [frame_dir, …]}, "annotations": [{"frame_dir", "total_frames", "label", "keypoint"
-(M, T, V, C)}, …]}``, of M persons, C of 3.
+(M, T, V, C)}, …]}``, of M persons; with C of 2, pixels, y points down.
 """
 
+import mmap
 import pickle
 from codecs import encode
 from pathlib import Path
 from pickletools import genops
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,16 +57,6 @@ for _home in ("numpy.core", "numpy._core"):
 class Reader(pickle.Unpickler):
     """An unpickler that knows arrays and nothing else that could be called, and that allocates what it reads."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        super().__init__(file)
-        self.file = file
-
-    def load(self) -> Any:
-        """The object of the file."""
-        check_memo(self.file)
-        self.file.seek(0)
-        return super().load()
-
     def find_class(self, module: str, name: str) -> Any:
         """What a pickle names."""
         try:
@@ -74,10 +65,22 @@ class Reader(pickle.Unpickler):
             raise pickle.UnpicklingError(f"it names {module}.{name}, which is not opened") from None
 
 
-def check_memo(file: BinaryIO) -> None:
+def load(path: Path) -> Any:
+    """The object of a file, which is mapped: a file that is open would make room for as much as a damaged one promises.
+
+    Raises:
+        Exception: whatever the opcodes of a damaged pickle happen to raise.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        check_memo(mapped)
+        mapped.seek(0)
+        return Reader(mapped).load()
+
+
+def check_memo(file: mmap.mmap) -> None:
     """UnpicklingError where a pickle remembers a thing under a number that no writer comes to: a table of that size."""
     puts = 0
-    for opcode, number, _ in genops(file):
+    for opcode, number, _ in genops(file):  # type: ignore[arg-type]  # it reads and readlines, which is asked of it
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT"):
             if not isinstance(number, int) or not 0 <= number <= puts:
                 raise pickle.UnpicklingError("damaged: it numbers what it remembers out of turn")
@@ -95,12 +98,10 @@ def read_pickle(path: Path, name: str) -> list[SourceClip]:
     """The clips of a file: one an annotation and person, called by its ``frame_dir``.
 
     Raises:
-        InputError: another kind of pickle, one that would run something, two-dimensional keypoints, or joints of no
-            known set.
+        InputError: another kind of pickle, one that would run something, or joints of no known set.
     """
     try:
-        with path.open("rb") as file:
-            said = Reader(file).load()
+        said = load(path)
         sides = sides_of(said["split"])
         rows = [(word(row["frame_dir"]), keypoints_of(row), label_of(row)) for row in said["annotations"]]
     except (KeyError, TypeError, IndexError) as error:
@@ -112,17 +113,23 @@ def read_pickle(path: Path, name: str) -> list[SourceClip]:
         where = f"{path} {clip}"
         if keypoints.ndim != 4 or keypoints.dtype.kind not in "iuf":
             raise InputError(f"{where}: expected keypoints (persons, frames, joints, 3), found {keypoints.shape}")
-        if keypoints.shape[-1] != 3:
-            raise InputError(f"{where}: the keypoints have {keypoints.shape[-1]} coordinates; lift them to three first")
+        flat = keypoints.shape[-1] == 2
+        if keypoints.shape[-1] != 3 and not flat:
+            raise InputError(f"{where}: expected keypoints of 2 or 3 coordinates, found {keypoints.shape[-1]}")
         if keypoints.shape[2] not in LAYOUTS:
             raise InputError(
                 f"{where}: {keypoints.shape[2]} joints are of no known set ({', '.join(LAYOUTS.values())})"
             )
         about = Said(label=label, split=sides.get(clip, ""))
         persons = [each for person in keypoints if (each := trimmed_of_zeros(person)) is not None]
-        layout = LAYOUTS[keypoints.shape[2]]
+        layout, up = LAYOUTS[keypoints.shape[2]], "-y" if flat else None
+        if flat:
+            persons = [np.pad(each, ((0, 0), (0, 0), (0, 1))) for each in persons]
         clips += persons_apart(
-            [SourceClip(clip, each, fps=FPS, layout=layout, said=about, person=p) for p, each in enumerate(persons)]
+            [
+                SourceClip(clip, each, fps=FPS, up=up, layout=layout, said=about, person=person, flat=flat)
+                for person, each in enumerate(persons)
+            ]
         )
     if not clips:
         raise InputError(f"{path}: expected annotations with a person, found none")

@@ -6,14 +6,10 @@ the persons 36 to 40 are the test side.
 """
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from airfast.data.readers.clip import Said, SourceClip
-from airfast.errors import InputError
+from airfast.data.readers.tables import numbers, segments
 
 NAME = re.compile(r"Sample(\d{4})_skeleton\.csv", re.IGNORECASE)
 JOINTS, NUMBERS, FPS = 25, 11, 30.0
@@ -26,32 +22,15 @@ def is_smg(path: Path) -> bool:
 
 
 def read_smg(path: Path, name: str) -> list[SourceClip]:
-    """The gestures of a sample, or the whole of it where it has no labels beside it."""
-    said = NAME.fullmatch(path.name)
-    assert said is not None
-    table = numbers(path, JOINTS * NUMBERS)
-    positions = table.reshape(-1, JOINTS, NUMBERS)[:, :, :3]
-    beside = {kind: path.with_name(f"Sample{said[1]}_{kind}.csv") for kind in ("data", "finelabels")}
-    fps = float(numbers(beside["data"], 3)[0, 1]) if beside["data"].is_file() else FPS
-    about = Said(subject=said[1], split="test" if int(said[1]) in TEST else "train")
+    """The gestures of a sample, or the whole of it where it has no labels beside it.
+
+    Raises:
+        InputError: a table that cannot be read or has other columns, or a gesture of frames that there are not.
+    """
+    sample = path.name.split("_")[0].lower().removeprefix("sample")
+    positions = numbers(path, JOINTS * NUMBERS).reshape(-1, JOINTS, NUMBERS)[:, :, :3]
+    data, labels = (path.with_name(re.sub("skeleton", kind, path.name, flags=re.I)) for kind in ("data", "finelabels"))
+    fps = float(numbers(data, 3)[0, 1]) if data.is_file() else FPS
+    about = Said(subject=sample, split="test" if int(sample) in TEST else "train")
     clip = SourceClip(name, positions, fps=fps, unit="m", layout="kinect25", said=about)
-    if not beside["finelabels"].is_file():
-        return [clip]
-    cuts = []
-    for row, (gesture, first, last) in enumerate(numbers(beside["finelabels"], 3).astype(int).tolist()):
-        if not 1 <= first < last <= len(positions):
-            raise InputError(f"{beside['finelabels']}:{row + 1}: frames {first} to {last} of {len(positions)}")
-        part, label = positions[first - 1 : last], replace(about, label=str(gesture))
-        cuts.append(replace(clip, name=f"{name}#{row}", positions=part, said=label))
-    return cuts
-
-
-def numbers(path: Path, columns: int) -> NDArray[np.float64]:
-    """A table without names: (rows, columns)."""
-    try:
-        table = np.loadtxt(path, delimiter=",", ndmin=2, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as numbers: {error}") from None
-    if table.shape[1] != columns or not len(table):
-        raise InputError(f"{path}: expected {columns} columns, found {table.shape[1] if len(table) else 'no row'}")
-    return np.asarray(table, dtype=np.float64)
+    return segments(clip, labels, 1) if labels.is_file() else [clip]

@@ -93,7 +93,7 @@ class Air(Method):
             raise InputError(f"{len(clips)} clips to train on, fewer than the {k1} that air.cluster.k1 asks for")
         if self.config.inputs.standardise:
             self.inputs.fit(clips.batches(FEATURE_BATCH))
-        place, count = clips.frames.device, len(clips)
+        place, count = clips.device, len(clips)
         self.names = motion.names
         self.without = 0  # epochs on end without clusters
         self.nuisance = known_nuisance(motion, self.settings.nuisance, place)
@@ -109,7 +109,7 @@ class Air(Method):
         """After the warm-up: cluster the features of all clips, refine, and restart the heads (Algorithm 1)."""
         if not self.settings.amdl or epoch < self.settings.warmup:
             return Epoch()
-        clock = Stopwatch(clips.frames.device)
+        clock = Stopwatch(clips.device)
         features = all_features(self, clips)
         check_finite(features, epoch)
         clock.lap("features")
@@ -258,7 +258,7 @@ def all_features(method: Air, clips: DeviceClips) -> dict[str, Tensor]:
     On a GPU that trains in bfloat16 they come from float16: as fast, and labels do not change, which they do with
     bfloat16 (benchmarks/feature_precision.py).
     """
-    place = clips.frames.device.type
+    place = clips.device.type
     half = place == "cuda" and method.config.train.precision != "fp32"
     method.eval()
     with torch.autocast(place, torch.float16, enabled=half):

@@ -85,6 +85,38 @@ def write_smg(folder, positions):
     return path
 
 
+def write_egbm(folder, positions):
+    path = folder / "take.csv"
+    table = np.concatenate([positions, np.full((*positions.shape[:2], 4), 0.5)], axis=2)
+    np.savetxt(path, table.reshape(len(positions), -1), delimiter=",", fmt="%.6f")
+    return path
+
+
+def write_imigue(folder, positions):
+    path = folder / "0007_light_hand.csv"
+    table = np.ones((len(positions), 35, 3))
+    table[:, :, :2] = positions[:, :, :2]
+    rows = np.concatenate([np.arange(len(positions))[:, None], table.reshape(len(positions), -1)], axis=1)
+    np.savetxt(path, rows, delimiter=",", fmt="%.6f")
+    return path
+
+
+def openpose_frame(*people):
+    """A frame of --write_json, of people (P, 4) or (P, 3)."""
+    kinds = {4: "pose_keypoints_3d", 3: "pose_keypoints_2d"}
+    empty = {f"{part}_keypoints_{d}d": [] for part in ("pose", "face", "hand_left", "hand_right") for d in (2, 3)}
+    rows = [{"person_id": [-1]} | empty | {kinds[each.shape[1]]: each.ravel().tolist()} for each in people]
+    return json.dumps({"version": 1.3, "people": rows})
+
+
+def write_openpose(folder, positions, name="take", numbers=3):
+    """Frames of one person, each with a confidence of 1; the path of the first."""
+    seen = np.concatenate([positions[:, :, :numbers], np.ones((*positions.shape[:2], 1))], axis=2)
+    for number, frame in enumerate(seen):
+        (folder / f"{name}_{number:012d}_keypoints.json").write_text(openpose_frame(frame))
+    return folder / f"{name}_{0:012d}_keypoints.json"
+
+
 def write_lines(folder, positions):
     path = folder / "take.jsonl"
     lines = [json.dumps({"time": i / 50, "joints": frame.tolist()}) for i, frame in enumerate(positions)]
@@ -118,7 +150,10 @@ made["parameters"]["POINT"]["RATE"]["value"] = [100.0]
 made["parameters"]["POINT"]["LABELS"]["value"] = names
 made["parameters"]["POINT"]["UNITS"]["value"] = ["m"]
 points = np.ones((4, positions.shape[1], len(positions)))
-points[:3] = positions.transpose(2, 1, 0)
+points[:3] = np.nan_to_num(positions.transpose(2, 1, 0))  # zeros, as recorders write where a marker is lost
+lost = np.isnan(positions).any(axis=2).T
+made["data"]["meta_points"]["residuals"] = np.where(lost, -1.0, 0.5)[None]
+made["data"]["meta_points"]["camera_masks"] = np.zeros((7, *lost.shape), dtype=bool)
 made["data"]["points"] = points
 made.write(f"{folder}/take.c3d")
 """

@@ -13,6 +13,8 @@ from airfast.data.readers.choose import is_motion, read_file
 from airfast.data.readers.clip import UP, Mending, SourceClip
 from airfast.data.readers.names import named_set, said_by_name
 from airfast.data.readers.ntu import read_ntu
+from airfast.data.splits import split
+from airfast.data.windows import into_clips
 from airfast.errors import InputError
 from airfast.skeletons.layout import load_layout
 from tests.data.readers import formats
@@ -29,6 +31,9 @@ FORMATS = {
     "umurl": (formats.write_umurl, 25, "kinect25", 30, np.eye(3), "4", "", "train"),
     "amass": (formats.write_amass, 24, "canonical", 120, Z_UP, "", "", ""),
     "gait": (formats.write_gait, 16, "gait16", None, np.eye(3), "sad", "", ""),
+    "egbm": (formats.write_egbm, 25, "kinect25", 30, np.eye(3), "", "", ""),
+    "openpose": (formats.write_openpose, 25, "openpose25", None, Y_DOWN, "", "", ""),
+    "openpose18": (formats.write_openpose, 18, "openpose18", None, Y_DOWN, "", "", ""),
     "smg": (formats.write_smg, 25, "kinect25", 28, np.eye(3), "", "0037", "test"),
     "lines": (formats.write_lines, 24, None, 50, np.eye(3), "", "", ""),
     "mediapipe": (formats.write_mediapipe, 33, "mediapipe33", None, Y_DOWN, "", "", ""),
@@ -107,6 +112,7 @@ def test_ntus_bodies_are_kept_apart_and_chosen(tmp_path):
     np.testing.assert_allclose(first.positions, bodies[0])
     np.testing.assert_allclose(np.delete(second.positions, 4, axis=0), np.delete(bodies[1][1:], 4, axis=0))
     assert np.isnan(second.positions[4]).all()
+    assert (first.start, second.start) == (0, 1)
     chosen = lambda who, **more: read_clips(path, None, person=who, **more).motion.names  # noqa: E731
     assert chosen("0") == ("S001C001P001R001A050.skeleton#person0",)
     assert chosen("largest", mending=Mending(fill_gaps=1)) == ("S001C001P001R001A050.skeleton#person1",)
@@ -170,6 +176,17 @@ def test_names_of_files_say_label_and_people():
         named_set("kdea")
 
 
+def test_kinects_without_orientation_are_egbms_where_that_is_said(tmp_path):
+    positions = walk(25)
+    np.savetxt(tmp_path / "a.csv", positions.reshape(len(positions), -1), delimiter=",", fmt="%.6f")
+    with pytest.raises(InputError, match="expected a layout"):
+        read_clips(tmp_path, None)
+    motion = read_clips(tmp_path, None, dataset="egbm").motion
+    assert (motion.layout.name, motion.fps.tolist()) == ("kinect25", [30])
+    np.testing.assert_allclose(motion.clip(0), positions, atol=1e-4)
+    assert read_clips(tmp_path, None, fps=25, dataset="egbm").motion.fps.tolist() == [25]
+
+
 def test_a_label_file_wins_over_what_a_file_says(tmp_path):
     formats.write_ntu(tmp_path, walk(25))
     table = tmp_path / "labels.csv"
@@ -194,6 +211,10 @@ def test_only_motion_is_taken_from_a_folder(tmp_path):
     for name, text in {"a.csv": "a_x,a_y,a_z\n", "b.csv": ",".join("1" * 9), "c.json": "[[[0, 1, 2]]]"}.items():
         (tmp_path / name).write_text(text)
         assert is_motion(tmp_path / name), name
+
+
+def person(keypoints):
+    return json.dumps({"people": [{"pose_keypoints_3d": keypoints}]})
 
 
 class Harmful:
@@ -235,6 +256,19 @@ def bad(tmp_path, name, content):
         ("a.csv", "a_x,a_y,a_z\n1,2\n", ":2: expected 3 fields, found 2"),
         ("Sample0001_skeleton.csv", "1,2,3\n", "expected 275 columns, found 3"),
         ("Sample0001_skeleton.csv", "1,2,x\n", "cannot be read as numbers"),
+        ("Sample0001_skeleton.csv", "", "expected 275 columns, found no row"),
+        ("a.csv", ",".join("1" * 175) + "\n1,2\n", "cannot be read as numbers"),
+        ("7_light_hand.csv", "1,2,3\n", "expected 106 columns, found 3"),
+        ("7_light_hand.csv", b"\xff\xfe", "not UTF-8"),
+        ("a_0_keypoints.json", "[", "not JSON"),
+        ("a_0_keypoints.json", "[1]", "expected an object with a list 'people'"),
+        ("a_0_keypoints.json", '{"people": [1]}', "expected an object with a list 'people'"),
+        ("a_0_keypoints.json", '{"people": []}', "expected a person, found none in 1 frames"),
+        ("a_0_keypoints.json", '{"people": [{}]}', "person 0: expected points in one frame at least"),
+        ("a_0_keypoints.json", person([1] * 75), "expected 4 numbers for each of 25 or 18 points, found 75 numbers"),
+        ("a_0_keypoints.json", person([1] * 76), "expected 4 numbers for each of 25 or 18 points, found 76 numbers"),
+        ("a_0_keypoints.json", person(["1"] * 100), "expected 4 numbers for each of 25 or 18 points, found"),
+        ("a_0_keypoints.json", person({"x": 1}), "expected 4 numbers for each of 25 or 18 points, found"),
         ("a.h5", b"no", "cannot be read as .h5"),
         ("a.c3d", b"no", "cannot be read as .c3d"),
     ],
@@ -248,8 +282,8 @@ def keypoints(shape):
     return pickle.dumps({"split": {}, "annotations": rows})
 
 
-def test_pickles_of_two_dimensions_and_of_other_joints_are_refused(tmp_path):
-    assert "have 2 coordinates; lift them to three first" in bad(tmp_path, "a.pkl", keypoints((1, 5, 17, 2)))
+def test_pickles_of_other_joints_or_coordinates_are_refused(tmp_path):
+    assert "keypoints of 2 or 3 coordinates, found 4" in bad(tmp_path, "a.pkl", keypoints((1, 5, 17, 4)))
     assert "19 joints are of no known set" in bad(tmp_path, "b.pkl", keypoints((1, 5, 19, 3)))
     assert "expected keypoints (persons, frames, joints, 3)" in bad(tmp_path, "c.pkl", keypoints((5, 17, 3)))
 
@@ -345,3 +379,75 @@ def test_a_coordinate_that_is_none_is_a_lost_joint(tmp_path, value):
     (clip,) = read_file(path, "a")
     assert np.isnan(clip.positions[1, 0, 1])
     assert clip.positions[1, 0, 0] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("instead", "reason"),
+    [
+        ("import os; os.abort()", "damaged so that its reader ended"),  # as ezc3d itself does for damage in some places
+        ("import time; time.sleep(60)", "it took more than 0 s"),
+        ("import sys; sys.exit('needs ezc3d')", "needs ezc3d"),
+    ],
+    ids=["crash", "hang", "missing"],
+)
+def test_what_ends_ezc3d_does_not_end_us(tmp_path, monkeypatch, instead, reason):
+    from airfast.data.readers import c3d
+
+    (tmp_path / "a.c3d").write_bytes(b"")
+    (tmp_path / "reader.py").write_text(instead)
+    monkeypatch.setattr(c3d, "READER", tmp_path / "reader.py")
+    monkeypatch.setattr(c3d, "LONGEST", 0.4 if "sleep" in instead else 60)
+    with pytest.raises(InputError, match=rf"a\.c3d: .*{reason}"):
+        read_file(tmp_path / "a.c3d", "a")
+
+
+def test_a_marker_that_was_not_seen_is_a_gap(tmp_path):
+    positions = walk(3)
+    positions[4, 1] = np.nan
+    (clip,) = read_file(formats.write_c3d(tmp_path, positions, ["a", "b", "c"]), "take")
+    assert np.argwhere(np.isnan(clip.positions).any(axis=2)).tolist() == [[4, 1]]
+    np.testing.assert_allclose(clip.positions, positions, atol=1e-6)
+    assert (clip.joints, clip.fps, clip.unit, clip.up) == (("a", "b", "c"), 100, "m", "z")
+
+
+def test_persons_of_a_recording_can_be_put_together_again_and_are_on_one_side(tmp_path):
+    for take in range(10):
+        bodies = np.stack([walk(25, 20, seed=take), walk(25, 20, seed=take + 50)])
+        text = formats.ntu(bodies, missing=[(1, frame) for frame in range(3)])
+        (tmp_path / f"S001C001P001R001A{take % 2 + 50:03d}_{take}.skeleton").write_text(text)
+    motion = read_clips(tmp_path, None).motion
+    assert len(motion) == 20
+    for name in motion.names:
+        take, _, person = name.partition("#person")
+        assert motion.info["recordings"][name] == take
+        assert motion.info["persons"][name] == {"person": int(person), "first_frame": 3 * int(person)}
+    for seed in range(5):
+        sides = [{motion.info["recordings"][motion.names[i]] for i in side} for side in split(motion, "random", seed)]
+        assert not sides[0] & sides[1]
+    windows = into_clips(motion, 0.5, 0.25)
+    for i, name in enumerate(windows.names):
+        clip, _, start = name.rpartition("@")
+        assert windows.info["recordings"][name] == clip.partition("#")[0]
+        first = windows.info["persons"][name]["first_frame"]
+        assert first == motion.info["persons"][clip]["first_frame"] + round(float(start[:-1]) * 30)
+        np.testing.assert_array_equal(
+            windows.clip(i)[0], motion.clip(motion.names.index(clip))[first - 3 * ("#person1" in clip)]
+        )
+    alone = read_clips(tmp_path, None, person="0").motion.info
+    assert "persons" not in alone
+    assert "recordings" not in alone
+
+
+def test_frames_that_are_cut_off_are_counted(tmp_path):
+    lines = []
+    for frame, joints in enumerate(walk(24, 12).tolist()):
+        lines.append(json.dumps({"time": frame / 25, "person": "a", "joints": joints}))
+        if frame >= 4:
+            seen = joints if frame >= 6 else [[0, 0, 0]] * 24
+            lines.append(json.dumps({"time": frame / 25, "person": "b", "joints": seen}))
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    whole = read_clips(tmp_path, "canonical").motion.info["persons"]
+    assert [each["first_frame"] for each in whole.values()] == [0, 4]
+    cut = read_clips(tmp_path, "canonical", mending=Mending(trim_empty=True)).motion
+    assert [each["first_frame"] for each in cut.info["persons"].values()] == [0, 6]
+    assert cut.lengths.tolist() == [12, 6]

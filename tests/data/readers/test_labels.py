@@ -24,7 +24,7 @@ def test_rows_and_their_lines(write):
 
 
 @pytest.mark.parametrize("mark", [";", "\t", ","])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
 def test_other_marks_between_fields_and_other_encodings(tmp_path, mark, encoding):
     path = tmp_path / "labels.csv"
     path.write_bytes(f"label{mark}file\r\nmüde{mark}a.bvh\r\n".encode(encoding))

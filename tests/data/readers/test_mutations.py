@@ -1,5 +1,10 @@
-"""Files with a few bytes changed, lost or added: read as motion or refused in one line, never anything else."""
+"""Files with a few bytes changed, lost or added: read as motion or refused in one line, never anything else.
 
+Nor are they read for long, or with memory that a file of a few kilobytes has no need of.
+"""
+
+import time
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -14,6 +19,7 @@ from tests.data.readers import formats
 from tests.data.readers.formats import walk
 
 NAMES = ("a", "b", "c")
+LONG, LARGE = 15, 32e6  # seconds (a C3D file gets ten), bytes
 
 
 def write_bvh(folder):
@@ -36,7 +42,15 @@ WRITERS = {
     "jsonl": lambda folder: formats.write_lines(folder, walk(3, 3)),
     "json": lambda folder: formats.write_mediapipe(folder, walk(33, 3)),
     "csv": lambda folder: formats.write_table(folder, walk(3, 3), NAMES),
+    "ctrgcn": lambda folder: formats.write_ctrgcn(folder, walk(25, 3)),
+    "umurl": lambda folder: formats.write_umurl(folder, walk(25, 3)),
+    "amass": lambda folder: formats.write_amass(folder, walk(24, 3)),
+    "gait": lambda folder: formats.write_gait(folder, walk(16, 3)),
+    "c3d": lambda folder: formats.write_c3d(folder, walk(3, 3), NAMES),
     "smg": lambda folder: formats.write_smg(folder, walk(25, 3)),
+    "egbm": lambda folder: formats.write_egbm(folder, walk(25, 3)),
+    "imigue": lambda folder: formats.write_imigue(folder, walk(35, 3)),
+    "openpose": lambda folder: formats.write_openpose(folder, walk(25, 3)),
 }
 edits = st.lists(
     st.tuples(st.floats(0, 1, exclude_max=True), st.sampled_from(("change", "cut", "add")), st.integers(0, 255)),
@@ -49,8 +63,11 @@ edits = st.lists(
 def test_never_a_traceback(kind, tmp_path_factory):
     path = WRITERS[kind](tmp_path_factory.mktemp(kind))
     whole = path.read_bytes()
+    examples = 8 if kind == "c3d" else 60  # each is a process
 
-    @settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=examples, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    )
     @given(edits)
     def tried(changes):
         data = bytearray(whole)
@@ -63,14 +80,26 @@ def test_never_a_traceback(kind, tmp_path_factory):
             else:
                 data[at:at] = bytes([value])
         path.write_bytes(bytes(data))
+        began = time.monotonic()
+        tracemalloc.reset_peak()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
                 clips = read_file(path, "x")
             except InputError as error:
                 assert "\n" not in str(error)  # noqa: PT017 (the line is what is looked at)
-                return
+                clips = None
+        assert time.monotonic() - began < LONG
+        assert tracemalloc.get_traced_memory()[1] - before < LARGE
+        if clips is None:
+            return
         assert clips
         assert all(clip.positions.ndim == 3 and clip.positions.shape[2] == 3 for clip in clips)
 
-    tried()
+    read_file(path, "x")  # imports what reading needs
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        tried()
+    finally:
+        tracemalloc.stop()
