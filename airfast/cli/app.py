@@ -1,5 +1,6 @@
 """The command: each function calls one function of the package and shows what came back."""
 
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -15,13 +16,22 @@ data_app = typer.Typer(no_args_is_help=True, help="Prepare motion files and look
 app.add_typer(data_app, name="data")
 app.add_typer(plot_app, name="plot")
 
+SHARED = ("label",)  # what processes that torchrun started do together
+
 Overrides = Annotated[list[str] | None, typer.Option("-o", "--override", help="key=value, e.g. air.alr.k=10")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 
 
 @app.callback()
-def options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
+def options(
+    context: typer.Context, debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False
+) -> None:
     """Pre-train emotion-recognition encoders on unlabelled 3D body skeletons."""
+    asked = context.invoked_subcommand
+    if "TORCHELASTIC_RUN_ID" in os.environ and os.environ["WORLD_SIZE"] != "1" and asked not in SHARED:
+        if os.environ["RANK"] != "0":
+            raise typer.Exit(2)
+        raise InputError(f"airfast {asked}: expected one process; of all commands {', '.join(SHARED)} runs on several")
 
 
 @data_app.command()
@@ -299,36 +309,42 @@ def label(
     memory_mb: Annotated[int | None, typer.Option(help="Bound of the working memory, MB.")] = None,
     out: Annotated[Path, typer.Option(help="Parquet file.")] = Path("labels.parquet"),
 ) -> None:
-    """Cluster features into discrete labels: kNN, k-reciprocal Jaccard, DBSCAN, agreement."""
+    """Cluster features into discrete labels: kNN, k-reciprocal Jaccard, DBSCAN, agreement; under torchrun, shared."""
     from airfast.cli.console import stating
     from airfast.cli.screen import announce_compilation, show_labels
     from airfast.labels import generate_labels, load_features
     from airfast.labels.features import load_groups
     from airfast.labels.groups import one_or_pair
+    from airfast.ranks import launched
 
-    first, second = load_features(features), None if view is None else load_features(view)
-    known = None if groups is None else load_groups(groups)
-    announce_compilation()
-    with stating() as state:
-        found = generate_labels(
-            first,
-            second,
-            metric=metric,
-            eps=eps,
-            min_samples=min_samples,
-            k1=one_or_pair(k1, "--k1"),
-            k2=one_or_pair(k2, "--k2"),
-            groups=known,
-            cannot_link=cannot_link,
-            agreement_k=agreement_k,
-            knn=knn,
-            dbscan=dbscan,
-            backend=backend,
-            memory_mb=memory_mb,
-            verbose=state,
-        )
-    found.save(out)
-    show_labels(found, out)
+    with launched() as ranks:
+        speaks = ranks is None or ranks.rank == 0
+        first, second = load_features(features), None if view is None else load_features(view)
+        known = None if groups is None else load_groups(groups)
+        if speaks:
+            announce_compilation()
+        with stating(speaks) as state:
+            found = generate_labels(
+                first,
+                second,
+                metric=metric,
+                eps=eps,
+                min_samples=min_samples,
+                k1=one_or_pair(k1, "--k1"),
+                k2=one_or_pair(k2, "--k2"),
+                groups=known,
+                cannot_link=cannot_link,
+                agreement_k=agreement_k,
+                knn=knn,
+                dbscan=dbscan,
+                backend=backend,
+                memory_mb=memory_mb,
+                verbose=state,
+                group=None if ranks is None else ranks.group,
+            )
+        if speaks:
+            found.save(out)
+            show_labels(found, out)
 
 
 @app.command()
@@ -575,7 +591,7 @@ def main() -> None:
             print(error, file=sys.stderr)
             sys.exit(128 + error.number)  # type: ignore[attr-defined]
         wrong_input = isinstance(error, InputError)
-        if "--debug" in sys.argv or not (wrong_input or type(error).__name__ == "NonFiniteLoss"):
+        if "--debug" in sys.argv or not (wrong_input or type(error).__name__ in ("NonFiniteLoss", "RankFailed")):
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2 if wrong_input else 1)
