@@ -50,8 +50,9 @@ def trained() -> str:
 
 
 def labels() -> str:
-    """The label stage: its bench, the large runs, and neighbours within and across groups."""
-    return joined(page("labels"), picture("labels", "seconds and memory over N"), page("labels-large"), page("groups"))
+    """The label stage: its bench, the large runs, several processes, and neighbours within and across groups."""
+    pages = [page(name) for name in ("labels-large", "ranks", "ranks-paper", "groups")]
+    return joined(page("labels"), picture("labels", "seconds and memory over N"), *pages)
 
 
 def siblings() -> str:

@@ -17,6 +17,13 @@ def rows_of(sparse: Sparse, rows: Long | Int) -> Sparse:
     return np.append(0, ends), columns[entries], weights[entries]
 
 
+def run_of(sparse: Sparse, first: int, last: int) -> Sparse:
+    """The rows first to last of a sparse matrix, as views."""
+    indptr, columns, weights = sparse
+    entries = slice(indptr[first], indptr[last])
+    return indptr[first : last + 1], columns[entries], weights[entries]
+
+
 def joined(parts: Sequence[Sparse]) -> Sparse:
     """Sparse rows below each other."""
     lengths, columns, weights = (

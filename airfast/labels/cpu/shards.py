@@ -23,6 +23,7 @@ from airfast.labels.cpu.messages import (
     offer_told,
     part,
     rows_of,
+    run_of,
     sparse_message,
     sparse_told,
 )
@@ -32,7 +33,7 @@ from airfast.labels.cpu.threads import Each, ranges, runs, threads
 from airfast.labels.seam import Clusters, Edges, Encoding, Neighbours, smallest_overlap
 from airfast.ranks import Ranks, Run, halves, meetings
 
-BLOCK = 1 << 13  # rows of V that are asked of other ranks, or handed to them, at a time: 20 MB where sets are large
+BLOCK = 1 << 12  # rows of V that are asked of other ranks, or handed to them, at a time: 10 MB where sets are large
 
 
 class CpuShards:
@@ -150,7 +151,7 @@ class CpuShards:
                 mine = halves(shards, host, ranks.rank)[1]
                 met = [block for block in lists if block.first + first >= ours[0]]
                 for (a, b), (c, d) in zip(in_step(shards, *mine), in_step(shards, *theirs), strict=True):
-                    words = sparse_message(rows_of(own, np.arange(a - first, b - first)))
+                    words = sparse_message(run_of(own, a - first, b - first))
                     visitors = sparse_told(ranks.pass_on(words, to=host, source=guest), d - c)
                     for row, col, overlap in join.pairs_across(each, visitors, met, least, memory_mb):
                         ends = row + c, col + first
