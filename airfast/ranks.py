@@ -5,6 +5,7 @@ torchrun starts them; what they say to each other goes through ``torch.distribut
 
 import os
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -20,6 +21,7 @@ from torch.distributed.rendezvous import rendezvous
 from airfast.errors import InputError, RankFailed, in_one_line
 
 Array = TypeVar("Array", bound=NDArray[Any])
+Made = TypeVar("Made")
 Words = NDArray[np.int32]
 Run = tuple[int, int]  # rows from and to
 PATIENCE = timedelta(days=7)  # a rank may search for hours before it answers; one that died is noticed at once
@@ -70,12 +72,29 @@ class Ranks:
             self.tell(array[first:last], rank)
         return array
 
-    def tell(self, array: Array, rank: int) -> Array:
-        """A contiguous array as that rank has it, in place."""
+    def tell(self, array: Any, rank: int) -> Any:
+        """A contiguous array, or tensor on the CPU, as that rank has it, in place."""
         with self._exchange(array.nbytes * (self.count - 1) if rank == self.rank else 0):
-            if array.size:
-                dist.broadcast(torch.from_numpy(array), group=self.group, group_src=rank)
+            if array.nbytes:
+                dist.broadcast(torch.as_tensor(array).view(torch.uint8), group=self.group, group_src=rank)
         return array
+
+    def tell_object(self, made: Made, rank: int) -> Made:
+        """What that rank has made, whatever it is."""
+        told = [made]
+        with self._exchange(0):
+            dist.broadcast_object_list(told, group=self.group, group_src=rank)
+        return told[0]
+
+    def agree_on(self, what: str, *data: bytes | memoryview) -> None:
+        """InputError, on all ranks, where one has other data than the first."""
+        found = 0
+        for each in data:
+            found = zlib.crc32(each, found)
+        of_ranks = self.each(found)
+        other = np.flatnonzero(of_ranks != of_ranks[0])
+        if len(other):
+            raise InputError(f"group: expected the same {what} on all ranks, found others on rank {other[0]}")
 
     def pass_on(self, words: Words, to: int, source: int) -> Words:
         """Hand an array to one rank and take one, of whatever length, from another."""
@@ -153,8 +172,11 @@ def halves(shards: Sequence[Run], host: int, guest: int) -> tuple[Run, Run]:
 
 
 @contextmanager
-def launched() -> Iterator[Ranks | None]:
+def launched(alike: tuple[type[Exception], ...] = ()) -> Iterator[Ranks | None]:
     """The processes that torchrun started this one among, on the CPU; None where it is alone.
+
+    Args:
+        alike: errors that all ranks meet alike; they are raised as they are.
 
     Raises:
         InputError, RankFailed: what ends the job, with the rank; the other ranks exit with 1 and say nothing.
@@ -168,12 +190,12 @@ def launched() -> Iterator[Ranks | None]:
     try:
         yield Ranks(group)
     except Exception as error:
-        raise last_word(error, PrefixStore("airfast", store), rank, count) from error
+        raise last_word(error, PrefixStore("airfast", store), rank, count, alike) from error
     finally:
         dist.destroy_process_group()
 
 
-def last_word(error: Exception, store: Any, rank: int, count: int) -> BaseException:
+def last_word(error: Exception, store: Any, rank: int, count: int, alike: tuple[type[Exception], ...]) -> BaseException:
     """What a rank that cannot go on raises: the first to fail says why, the others leave without a word."""
     lost: list[str] = []
     if isinstance(error, RankLost):
@@ -181,6 +203,8 @@ def last_word(error: Exception, store: Any, rank: int, count: int) -> BaseExcept
             store.set(f"here/{rank}", "")
             time.sleep(GRACE)
             lost = [str(each) for each in range(count) if not store.check([f"here/{each}"])]
+    elif isinstance(error, alike) and rank:
+        time.sleep(GRACE)  # the first of them says it, who has written what there was to be written
     try:
         if store.add("failed", 1) > 1:
             return SystemExit(1)
@@ -188,6 +212,8 @@ def last_word(error: Exception, store: Any, rank: int, count: int) -> BaseExcept
         lost = lost or ["0"]
     if isinstance(error, RankLost):
         return RankFailed(f"rank {', '.join(lost) or 'unknown'} of {count} is gone, as rank {rank} found ({error})")
+    if isinstance(error, alike):
+        return error
     if isinstance(error, InputError):
         return InputError(f"rank {rank} of {count}: {error}")
     return RankFailed(f"rank {rank} of {count}: {type(error).__name__}: {in_one_line(error)}")

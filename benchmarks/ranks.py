@@ -1,4 +1,4 @@
-"""The label stage by several processes beside one: seconds, bytes exchanged, memory a rank; and what follows on paper.
+"""Labels and training by several processes beside one: seconds, bytes exchanged, memory a rank; what follows on paper.
 
     python -m benchmarks.ranks [N …] [--ranks 2] [--repeats 3]
 
@@ -15,6 +15,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -22,8 +23,11 @@ import torch
 
 from airfast.bench.labels import OPTIONS, PACKAGES, Case
 from airfast.bench.machine import machine, peak, start_peak
+from airfast.config import load_config
+from airfast.data.synthetic import synthetic_walkers
 from airfast.labels import generate_labels
 from airfast.ranks import launched
+from airfast.training.pretrain import pretrain
 
 RESULTS = Path(__file__).parent / "results"
 HOST = torch.device("cpu")
@@ -67,6 +71,27 @@ def work(kind, n, d):
     print(json.dumps(record))
 
 
+def train(clips):
+    """One rank's part of three epochs, the last two with labels; prints what training took in them."""
+    torch.set_num_threads(1)
+    config = load_config("small", overrides=("train.epochs=3", "air.warmup=1", "split.kind=none"))
+    with launched() as ranks, tempfile.TemporaryDirectory() as place:
+        group = None if ranks is None else ranks.group
+        motion = synthetic_walkers(clips=clips, seed=0)
+        if ranks is not None:
+            ranks.each(0)
+        before, used, seconds, lines = start_peak(HOST), time.process_time(), time.perf_counter(), []
+        pretrain(motion, config, Path(place) / "run", "cpu", report=lines.append, group=group)
+        record = {
+            "seconds": time.perf_counter() - seconds,
+            "processor_seconds": time.process_time() - used,
+            "steps": {},
+            "working_mb": (peak(HOST) - before) / 2**20,
+            "losses": [each["loss"] for each in lines],
+        }
+    print(json.dumps(record))
+
+
 def run(kind, n, d, count):
     """The records of so many processes."""
     with socket.socket() as free:
@@ -86,23 +111,48 @@ def run(kind, n, d, count):
     return [json.loads(each.splitlines()[-1]) for each in said]
 
 
-def compare(kind, n, d, count, repeats):
-    """One process and several in turn."""
-    load = os.getloadavg()[0]
+def in_turn(kind, n, d, count, repeats):
+    """The records of one process and of several."""
     ways = {1: [], count: []}
     for _ in range(repeats):
         for ranks, records in ways.items():
             records.append(run(kind, n, d, ranks))
-    digests = {each["labels"] for records in ways.values() for record in records for each in record}
-    middle = {
-        ranks: {
-            "seconds": statistics.median(max(each["seconds"] for each in r) for r in records),
-            "processor_seconds": statistics.median(max(each["processor_seconds"] for each in r) for r in records),
-            "steps": {s: statistics.median(max(each["steps"][s] for each in r) for r in records) for s in STEPS},
-            "working_mb": statistics.median(max(each["working_mb"] for each in r) for r in records),
-        }
-        for ranks, records in ways.items()
+    return ways
+
+
+def middle(records):
+    """Medians over repeats of the rank that took most."""
+    steps = records[0][0]["steps"]
+    of_most = {
+        name: statistics.median(max(each[name] for each in r) for r in records)
+        for name in ("seconds", "processor_seconds", "working_mb")
     }
+    return of_most | {
+        "steps": {s: statistics.median(max(each["steps"][s] for each in r) for r in records) for s in steps}
+    }
+
+
+def compare_training(clips, count, repeats):
+    """Three epochs of the preset small by one process and by several."""
+    load = os.getloadavg()[0]
+    ways = in_turn("training", clips, 0, count, repeats)
+    one, several = (ways[ranks][0][0]["losses"] for ranks in ways)
+    return {
+        "clips": clips,
+        "ranks": count,
+        "one": middle(ways[1]),
+        "several": middle(ways[count]),
+        "losses": [one, several],
+        "apart": max(abs(a - b) / abs(a) for a, b in zip(one, several, strict=True)),
+        "load": [round(load, 1), round(os.getloadavg()[0], 1)],
+    }
+
+
+def compare(kind, n, d, count, repeats):
+    """Labels by one process and by several."""
+    load = os.getloadavg()[0]
+    ways = in_turn(kind, n, d, count, repeats)
+    digests = {each["labels"] for records in ways.values() for record in records for each in record}
     sent = float(ways[count][0][0]["note"].rpartition("sent ")[2].removesuffix(" MB"))
     return {
         "kind": kind,
@@ -112,12 +162,26 @@ def compare(kind, n, d, count, repeats):
         "repeats": repeats,
         "same_labels": len(digests) == 1,
         "clusters": ways[1][0][0]["clusters"],
-        "one": middle[1],
-        "several": middle[count],
+        "one": middle(ways[1]),
+        "several": middle(ways[count]),
         "sent_mb": sent,
         "all": {ranks: [[each["seconds"] for each in r] for r in records] for ranks, records in ways.items()},
         "load": [round(load, 1), round(os.getloadavg()[0], 1)],
     }
+
+
+def training_line(r):
+    """Three epochs of training, in words."""
+    (c1, c0), (p1, p0), (m1, m0) = (
+        (r["several"][name], r["one"][name]) for name in ("seconds", "processor_seconds", "working_mb")
+    )
+    return (
+        f"Training, preset `small`, three epochs of {r['clips']} synthetic clips, two of them with labels: "
+        f"**{p1 / p0:.2f}** by the processor ({p1:.1f} of {p0:.1f} s), "
+        f"{c1 / c0:.2f} by the clock ({c1:.1f} of {c0:.1f} s), "
+        f"losses apart by {r['apart']:.0e}, memory a rank {m1:.0f} of {m0:.0f} MB, "
+        f"load {r['load'][0]} to {r['load'][1]}."
+    )
 
 
 HEAD = (
@@ -125,7 +189,7 @@ HEAD = (
 )
 
 
-def table(records, found):
+def table(records, training, found):
     """What was measured, as a page."""
     return "\n".join(
         [
@@ -136,6 +200,8 @@ def table(records, found):
             HEAD,
             "|---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|",
             *(row(each) for each in records),
+            "",
+            training_line(training),
             "",
             machine_line(found),
         ]
@@ -192,15 +258,18 @@ def main():
     records = [
         compare(kind, n, given.d, given.ranks, given.repeats if n < 50_000 else 1) for n in given.n for kind in KINDS
     ]
+    training = compare_training(256, given.ranks, given.repeats)
     found = machine(HOST, PACKAGES)
-    (RESULTS / "ranks.json").write_text(json.dumps({"machine": found, "records": records}, indent=1) + "\n")
-    (RESULTS / "ranks.md").write_text(table(records, found) + "\n")
+    record = {"machine": found, "labels": records, "training": training}
+    (RESULTS / "ranks.json").write_text(json.dumps(record, indent=1) + "\n")
+    (RESULTS / "ranks.md").write_text(table(records, training, found) + "\n")
     (RESULTS / "ranks-paper.md").write_text(paper() + "\n")
-    print(table(records, found), paper(), sep="\n\n")
+    print(table(records, training, found), paper(), sep="\n\n")
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--work"]:
-        work(sys.argv[2], *map(int, sys.argv[3:]))
+        kind, n, d = sys.argv[2], *map(int, sys.argv[3:])
+        train(n) if kind == "training" else work(kind, n, d)
     else:
         main()

@@ -16,7 +16,7 @@ data_app = typer.Typer(no_args_is_help=True, help="Prepare motion files and look
 app.add_typer(data_app, name="data")
 app.add_typer(plot_app, name="plot")
 
-SHARED = ("label",)  # what processes that torchrun started do together
+SHARED = ("label", "pretrain")  # what processes that torchrun started do together
 
 Overrides = Annotated[list[str] | None, typer.Option("-o", "--override", help="key=value, e.g. air.alr.k=10")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
@@ -31,7 +31,7 @@ def options(
     if "TORCHELASTIC_RUN_ID" in os.environ and os.environ["WORLD_SIZE"] != "1" and asked not in SHARED:
         if os.environ["RANK"] != "0":
             raise typer.Exit(2)
-        raise InputError(f"airfast {asked}: expected one process; of all commands {', '.join(SHARED)} runs on several")
+        raise InputError(f"airfast {asked}: expected one process; {' and '.join(SHARED)} alone run on several")
 
 
 @data_app.command()
@@ -156,19 +156,30 @@ def pretrain(
     override: Overrides = None,
     resume: Annotated[str, typer.Option(help="auto, never, or the path of a state.safetensors")] = "auto",
 ) -> None:
-    """Pre-train an encoder by Algorithm 1, then probe it beside its baselines."""
+    """Pre-train an encoder by Algorithm 1, then probe it beside its baselines; under torchrun, together."""
+    from contextlib import nullcontext
+
     from airfast.cli.screen import TrainingProgress, announce, show_quality
     from airfast.config import load_config
+    from airfast.errors import NonFiniteLoss
+    from airfast.ranks import launched
     from airfast.training.pretrain import pretrain as train
+    from airfast.training.stopping import Stopped
 
     chosen = preset or ("small" if directory else "demo")
     settings = load_config(chosen, config, tuple(override or ()), **given(seed, epochs, method))
     kind = chosen if settings.method == "air" else f"{chosen}-{settings.method}"
     run = out or Path("runs") / f"{directory.resolve().name if directory else 'walkers'}-{kind}-seed{settings.seed}"
-    announce(settings, run, device, directory)
-    with TrainingProgress(settings.train.epochs) as progress:
-        train(directory, settings, run, device, resume, progress)
-    show_quality(run, device)
+    with launched(alike=(Stopped, NonFiniteLoss)) as ranks:
+        speaks, group = ranks is None or ranks.rank == 0, None if ranks is None else ranks.group
+        if speaks:
+            announce(settings, run, device, directory)
+        else:
+            warnings.simplefilter("ignore")  # the first rank says it
+        with TrainingProgress(settings.train.epochs) if speaks else nullcontext() as progress:
+            train(directory, settings, run, device, resume, progress, group)
+        if speaks:
+            show_quality(run, device)
 
 
 @app.command()

@@ -45,8 +45,8 @@ def test_the_installed_command_starts(name):
 def test_what_cannot_be_shared_is_refused_once_under_torchrun(run, tmp_path, monkeypatch):
     for name, value in {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2", "RANK": "0"}.items():
         monkeypatch.setenv(name, value)
-    words = ("pretrain", "--out", tmp_path / "run")
-    fails(run(*words), "airfast pretrain: expected one process; of all commands label runs on several")
+    words = ("train-supervised", "--out", tmp_path / "run")
+    fails(run(*words), "airfast train-supervised: expected one process; label and pretrain alone run on several")
     monkeypatch.setenv("RANK", "1")
     assert run(*words) == (2, "", "")
     assert not (tmp_path / "run").exists()

@@ -1,13 +1,10 @@
 """What three ranks do in test_ranks.py: python ranks_at_work.py FOLDER PORT PORT PORT PORT; prints how each ended."""
 
 import contextlib
-import faulthandler
 import json
 import os
 import signal
 import sys
-import traceback
-from pathlib import Path
 
 import numpy as np
 import torch.distributed as dist
@@ -18,14 +15,24 @@ from airfast.errors import InputError
 from airfast.labels import generate_labels
 from airfast.labels.cpu import products, shards
 from airfast.ranks import launched
+from tests.forked import fork_ranks
 
 COUNT = 3
-LIMIT = 200  # seconds; all of it takes ten
+
+
+def copies_elsewhere():
+    """A row whose many copies all lie with the last rank."""
+    x = np.random.default_rng(7).normal(size=(600, 8)).astype(np.float32)
+    x[0] = x[400:] = x[599]
+    return x
+
+
 SETS = FEATURES | {  # more than a tile a rank, of three
     "clustered, large": lambda: clustered(1600, 16, 40, 0.5, 0),
     "weak, large": lambda: clustered(1700, 48, 30, 3.0, 1),
     "ties, large": lambda: lattice(1650, 2),
     "duplicates beyond the buffer": lambda: duplicates(1648, 206, 3),
+    "copies elsewhere": copies_elsewhere,
     "nearly the same": lambda: (1 + 1e-4 * np.random.default_rng(6).normal(size=(400, 40))).astype(np.float32),
 }
 OPTIONS = {
@@ -112,8 +119,7 @@ def vanish(*_):
 
 def work(place, ports, rank):
     """All that one rank does."""
-    faulthandler.dump_traceback_later(LIMIT, exit=True)  # where they wait for each other, should they
-    os.environ |= {"RANK": str(rank), "MASTER_PORT": ports[0]}
+    os.environ["MASTER_PORT"] = ports[0]
     with launched() as ranks:
         found = label_everything(ranks)
         said = refusals(ranks)
@@ -132,16 +138,4 @@ def work(place, ports, rank):
 
 
 if __name__ == "__main__":
-    folder, *ports = sys.argv[1:]
-    os.environ |= {"WORLD_SIZE": str(COUNT), "MASTER_ADDR": "127.0.0.1"}
-    children = []
-    for rank in range(COUNT):  # what all import is imported once
-        children.append(os.fork())
-        if not children[-1]:
-            try:
-                work(Path(folder), ports, rank)
-                os._exit(0)
-            finally:
-                traceback.print_exc()
-                os._exit(1)
-    print(*(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
+    fork_ranks(COUNT, work)

@@ -2,34 +2,21 @@
 
 import json
 import os
-import socket
-import subprocess
-import sys
 from functools import cache
 
 import numpy as np
 import pandas as pd
 import pytest
 import ranks_at_work as work
-from label_sets import ROOT, clustered
+from label_sets import clustered
 
 from airfast.errors import InputError
 from airfast.labels import generate_labels
 from airfast.ranks import halves, meetings
+from tests.forked import run_ranks
 
 COUNT = work.COUNT
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
-
-
-def free_ports(count):
-    """Ports that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [str(each.getsockname()[1]) for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +24,8 @@ def place(tmp_path_factory):
     """The folder that three ranks have left."""
     place = tmp_path_factory.mktemp("ranks")
     np.save(place / "good.npy", clustered(200, 16, 8, 0.5, 0))
-    words = [sys.executable, work.__file__, place, *free_ports(4)]
-    told = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(words, env=told, capture_output=True, text=True, check=False, timeout=300)
-    assert done.stdout.split() == ["0", "0", "-9"], done.stderr  # the last is the one that was to vanish
+    ended, said = run_ranks(work.__file__, place, ports=4)
+    assert ended == [0, 0, -9], said  # the last is the one that was to vanish
     return place
 
 

@@ -7,13 +7,11 @@ On every rank lie the features, and of their neighbours k1 indices and as many f
 and its inverted lists lie with the shard, guests come in blocks; what is merged at the end is a few numbers a row.
 """
 
-import zlib
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 
-from airfast.errors import InputError
 from airfast.labels.cpu import dbscan, jaccard, join, knn, near
 from airfast.labels.cpu.backend import CpuBackend, as_edges, intersection_over_union
 from airfast.labels.cpu.knn import HOPELESS, Float, Int
@@ -50,14 +48,9 @@ class CpuShards:
 
     def check_same(self, asked: str, *matrices: torch.Tensor) -> None:
         """InputError, on all ranks, where one was asked for something else than the first, or of other rows."""
-        sums = [zlib.crc32(asked.encode())]
-        sums += [zlib.crc32(each.contiguous().view(torch.uint8).numpy().data) for each in matrices]
-        for place, found in enumerate((sums[0], hash(tuple(sums[1:])))):
-            of_ranks = self.ranks.each(found & 0xFFFFFFFF)
-            other = np.flatnonzero(of_ranks != of_ranks[0])
-            if len(other):
-                what = "features or views" if place else f"options (here {asked})"
-                raise InputError(f"group: expected the same {what} on all ranks, found others on rank {other[0]}")
+        self.ranks.agree_on(f"options (here {asked})", asked.encode())
+        rows = (each.contiguous().view(torch.uint8).numpy().data for each in matrices)
+        self.ranks.agree_on("features or views", *rows)
         self.ranks.waited = 0.0  # what it took until all were there is not the stage's
 
     def knn(self, unit: torch.Tensor, k: int, method: str, memory_mb: int) -> Neighbours:
