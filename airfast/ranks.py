@@ -211,7 +211,7 @@ def last_word(error: Exception, store: Any, rank: int, count: int, alike: tuple[
     except RuntimeError:
         lost = lost or ["0"]
     if isinstance(error, RankLost):
-        return RankFailed(f"rank {', '.join(lost) or 'unknown'} of {count} is gone, as rank {rank} found ({error})")
+        return RankFailed(f"rank {', '.join(lost) or 'unknown'} of {count} is gone, as rank {rank} found")
     if isinstance(error, alike):
         return error
     if isinstance(error, InputError):

@@ -15,6 +15,7 @@ from airfast.labels import LabelSet, generate_labels
 from airfast.labels.stability import stability
 from airfast.labels.statistics import adjusted_mutual_information, contingency, describe_frame
 from airfast.models.heads import sums_by_label
+from airfast.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,9 @@ def cluster(
     appendage, eps = settings.appendage if settings.alr.enabled else None, settings.cluster.eps
     views = (seen(features["x"], nuisance), seen(features[appendage], nuisance)) if appendage else None
     rows = clustered(settings, features, nuisance)
+    if group is not None:  # processors of several kinds may have rounded differently
+        for each in (rows, *(views or ())):
+            Ranks(group).tell(each, 0)
     options: dict[str, Any] = {
         "view": views,
         "min_samples": settings.cluster.min_samples,
