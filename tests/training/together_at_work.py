@@ -10,11 +10,13 @@ import torch.distributed as dist
 
 from airfast.config import load_config
 from airfast.data.synthetic import synthetic_walkers
+from airfast.errors import InputError, NonFiniteLoss
 from airfast.methods.air import amdl
 from airfast.methods.air.air import Air
 from airfast.ranks import launched
 from airfast.runs.checkpoint import BEFORE, STATE
 from airfast.training.pretrain import pretrain
+from airfast.training.stopping import Stopped
 from tests.conftest import TINY
 from tests.forked import fork_ranks
 
@@ -32,7 +34,7 @@ def train(place, name, ranks, group, *over, base=OVER, method="air"):
     out = place / (name if ranks.rank == 0 else f"{name}-{ranks.rank}")
     try:
         pretrain(walkers(), load_config("demo", overrides=(*base, *over), method=method), out, "cpu", group=group)
-    except Exception as error:
+    except (InputError, NonFiniteLoss, Stopped) as error:  # whatever else it is, others must not wait for this rank
         return f"{type(error).__name__}: {error}"
     return "done"
 
