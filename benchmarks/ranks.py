@@ -3,8 +3,8 @@
     python -m benchmarks.ranks [N …] [--ranks 2] [--repeats 3]
 
 Each process has one thread. One process and several run in turn, each time anew, on the same features; medians are
-shown, and ratios by the clock and by the processor, which what else runs on a machine disturbs less. Writes ranks.json
-and ranks.md into results/.
+shown, and ratios by the clock and by the processor, which what else runs on a machine disturbs less. Writes ranks.json,
+ranks.md and ranks-paper.md into results/.
 """
 
 import argparse
