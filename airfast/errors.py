@@ -36,6 +36,10 @@ class NonFiniteLoss(RuntimeError):
     """Training met numbers that are not finite; the message names epoch, batch and clips, and what was kept."""
 
 
+class RankFailed(RuntimeError):
+    """One of several processes could not go on, and with it the job; the message names it."""
+
+
 class Note(UserWarning):
     """Something that the user should know and that stops nothing; the command prints it as one line."""
 

@@ -42,8 +42,8 @@ EARLIER = "on the inputs and views that it was published with (inputs=paper)"
 """In the notes of records made before ``inputs=paper`` followed the public code of the family."""
 HARSHER = (
     "UmURL on the inputs it was published with was recorded on views harsher than its public code's (crops of fewer "
-    "than T frames, a matrix of its own for every mixed joint, 30 % of the joints zeroed and 30 % mixed at once), and "
-    "it and hand-made statistics on the paper's inputs with clips facing as recorded; to be recorded again."
+    "than T frames, a matrix of its own for every mixed joint, 30 % of the joints zeroed and 30 % mixed at once) and "
+    "with clips facing as recorded; to be recorded again."
 )
 PROBES = 5  # as the sweep's evaluations have
 INITIALISATIONS = 8  # of the untrained encoder, on every split

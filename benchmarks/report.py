@@ -50,8 +50,9 @@ def trained() -> str:
 
 
 def labels() -> str:
-    """The label stage: its bench, the large runs, and neighbours within and across groups."""
-    return joined(page("labels"), picture("labels", "seconds and memory over N"), page("labels-large"), page("groups"))
+    """The label stage: its bench, the large runs, several processes, and neighbours within and across groups."""
+    pages = [page(name) for name in ("labels-large", "ranks", "ranks-paper", "groups")]
+    return joined(page("labels"), picture("labels", "seconds and memory over N"), *pages)
 
 
 def siblings() -> str:
@@ -63,7 +64,9 @@ def siblings() -> str:
 
 def quality() -> str:
     """Every quality record, Tables IV and V, transfer and all that was tried, under a heading of its own."""
-    files = [file for kind in ("quality", "table", "transfer") for file in sorted(RESULTS.glob(f"{kind}-*.md"))]
+    files = [
+        file for kind in ("quality", "unseen", "table", "transfer") for file in sorted(RESULTS.glob(f"{kind}-*.md"))
+    ]
     pages = [f"### {file.stem}\n\n{page(file.stem)}" for file in files]
     return joined(HARSHER if any(EARLIER in each for each in pages) else "", *pages)
 

@@ -1,5 +1,6 @@
 """The command: each function calls one function of the package and shows what came back."""
 
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -15,13 +16,22 @@ data_app = typer.Typer(no_args_is_help=True, help="Prepare motion files and look
 app.add_typer(data_app, name="data")
 app.add_typer(plot_app, name="plot")
 
+SHARED = ("label", "pretrain")  # what processes that torchrun started do together
+
 Overrides = Annotated[list[str] | None, typer.Option("-o", "--override", help="key=value, e.g. air.alr.k=10")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 
 
 @app.callback()
-def options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
+def options(
+    context: typer.Context, debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False
+) -> None:
     """Pre-train emotion-recognition encoders on unlabelled 3D body skeletons."""
+    asked = context.invoked_subcommand
+    if "TORCHELASTIC_RUN_ID" in os.environ and os.environ["WORLD_SIZE"] != "1" and asked not in SHARED:
+        if os.environ["RANK"] != "0":
+            raise typer.Exit(2)
+        raise InputError(f"airfast {asked}: expected one process; {' and '.join(SHARED)} alone run on several")
 
 
 @data_app.command()
@@ -149,19 +159,30 @@ def pretrain(
     override: Overrides = None,
     resume: Annotated[str, typer.Option(help="auto, never, or the path of a state.safetensors")] = "auto",
 ) -> None:
-    """Pre-train an encoder by Algorithm 1, then probe it beside its baselines."""
+    """Pre-train an encoder by Algorithm 1, then probe it beside its baselines; under torchrun, together."""
+    from contextlib import nullcontext
+
     from airfast.cli.screen import TrainingProgress, announce, show_quality
     from airfast.config import load_config
+    from airfast.errors import NonFiniteLoss
+    from airfast.ranks import launched
     from airfast.training.pretrain import pretrain as train
+    from airfast.training.stopping import Stopped
 
     chosen = preset or ("small" if directory else "demo")
     settings = load_config(chosen, config, tuple(override or ()), **given(seed, epochs, method))
     kind = chosen if settings.method == "air" else f"{chosen}-{settings.method}"
     run = out or Path("runs") / f"{directory.resolve().name if directory else 'walkers'}-{kind}-seed{settings.seed}"
-    announce(settings, run, device, directory)
-    with TrainingProgress(settings.train.epochs) as progress:
-        train(directory, settings, run, device, resume, progress)
-    show_quality(run, device)
+    with launched(alike=(Stopped, NonFiniteLoss)) as ranks:
+        speaks, group = ranks is None or ranks.rank == 0, None if ranks is None else ranks.group
+        if speaks:
+            announce(settings, run, device, directory)
+        else:
+            warnings.simplefilter("ignore")  # the first rank says it
+        with TrainingProgress(settings.train.epochs) if speaks else nullcontext() as progress:
+            train(directory, settings, run, device, resume, progress, group)
+        if speaks:
+            show_quality(run, device)
 
 
 @app.command()
@@ -306,7 +327,7 @@ def label(
     memory_mb: Annotated[int | None, typer.Option(help="Bound of the working memory, MB.")] = None,
     out: Annotated[Path, typer.Option(help=".parquet or .csv file.")] = Path("labels.parquet"),
 ) -> None:
-    """Cluster features into discrete labels: kNN, k-reciprocal Jaccard, DBSCAN, agreement."""
+    """Cluster features into discrete labels: kNN, k-reciprocal Jaccard, DBSCAN, agreement; under torchrun, shared."""
     from airfast.atomic import check_ending
     from airfast.cli.console import stating
     from airfast.cli.screen import announce_compilation, show_labels
@@ -314,31 +335,37 @@ def label(
     from airfast.labels.features import load_groups
     from airfast.labels.groups import one_or_pair
     from airfast.labels.result import ENDINGS
+    from airfast.ranks import launched
 
     check_ending(out, ENDINGS)
-    first, second = load_features(features), None if view is None else load_features(view)
-    known = None if groups is None else load_groups(groups)
-    announce_compilation()
-    with stating() as state:
-        found = generate_labels(
-            first,
-            second,
-            metric=metric,
-            eps=eps,
-            min_samples=min_samples,
-            k1=one_or_pair(k1, "--k1"),
-            k2=one_or_pair(k2, "--k2"),
-            groups=known,
-            cannot_link=cannot_link,
-            agreement_k=agreement_k,
-            knn=knn,
-            dbscan=dbscan,
-            backend=backend,
-            memory_mb=memory_mb,
-            verbose=state,
-        )
-    found.save(out)
-    show_labels(found, out)
+    with launched() as ranks:
+        speaks = ranks is None or ranks.rank == 0
+        first, second = load_features(features), None if view is None else load_features(view)
+        known = None if groups is None else load_groups(groups)
+        if speaks:
+            announce_compilation()
+        with stating(speaks) as state:
+            found = generate_labels(
+                first,
+                second,
+                metric=metric,
+                eps=eps,
+                min_samples=min_samples,
+                k1=one_or_pair(k1, "--k1"),
+                k2=one_or_pair(k2, "--k2"),
+                groups=known,
+                cannot_link=cannot_link,
+                agreement_k=agreement_k,
+                knn=knn,
+                dbscan=dbscan,
+                backend=backend,
+                memory_mb=memory_mb,
+                verbose=state,
+                group=None if ranks is None else ranks.group,
+            )
+        if speaks:
+            found.save(out)
+            show_labels(found, out)
 
 
 @app.command()
@@ -585,7 +612,7 @@ def main() -> None:
             print(error, file=sys.stderr)
             sys.exit(128 + error.number)  # type: ignore[attr-defined]
         wrong_input = isinstance(error, InputError)
-        if "--debug" in sys.argv or not (wrong_input or type(error).__name__ == "NonFiniteLoss"):
+        if "--debug" in sys.argv or not (wrong_input or type(error).__name__ in ("NonFiniteLoss", "RankFailed")):
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2 if wrong_input else 1)

@@ -91,7 +91,10 @@ def show_predictions(found: Any) -> None:
 
 
 @contextmanager
-def stating() -> Iterator[Callable[[str], None]]:
-    """A line that says what is being done, where the output is a terminal."""
+def stating(speaks: bool = True) -> Iterator[Callable[[str], None]]:
+    """A line that says what is being done, where the output is a terminal; of several processes one speaks."""
+    if not speaks:
+        yield lambda line: None
+        return
     with console.status("…") as status:
         yield status.update

@@ -14,9 +14,9 @@ from scipy.sparse import csc_array, csr_array
 
 from airfast.errors import InputError
 from airfast.labels.choose import resolve
-from airfast.labels.engine import checked_memory
 from airfast.labels.features import as_matrix, unit_rows
 from airfast.labels.graph import jaccard_graph, overlaps
+from airfast.labels.options import checked_memory
 from airfast.labels.seam import Backend, Neighbours
 
 EVERYTHING = 1 - 2.0**-24  # a radius that leaves out nothing but pairs that share nothing

@@ -2,11 +2,17 @@
 
 from importlib.metadata import version
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import torch
 
 from airfast.errors import InputError
+from airfast.labels.groups import Groups
 from airfast.labels.seam import Backend
+from airfast.ranks import Ranks
+
+if TYPE_CHECKING:
+    from airfast.labels.cpu.shards import CpuShards
 
 
 def resolve(name: str, device: torch.device, dbscan: str = "auto") -> tuple[Backend, str]:
@@ -30,6 +36,19 @@ def resolve(name: str, device: torch.device, dbscan: str = "auto") -> tuple[Back
     if device.type != "cpu":
         raise InputError(f"backend auto: features are on {device}; expected a CPU or CUDA device")
     return CpuBackend(), "features are on the CPU" if torch.cuda.is_available() else "no CUDA device"
+
+
+def over_ranks(backend: Backend, ranks: Ranks, knn: str, known: Groups | None) -> "CpuShards":
+    """The backend that shares its work with other ranks; InputError for what only one can do."""
+    if backend.name != "cpu":
+        raise InputError(f"group: ranks share the work of the cpu backend, found {backend.name}; give backend='cpu'")
+    if knn != "exact":
+        raise InputError(f"group: ranks search exactly; expected knn exact, found {knn}")
+    if known is not None and known.k1 is not None:
+        raise InputError("group: k1=(within, across) is for one process")
+    from airfast.labels.cpu.shards import CpuShards
+
+    return CpuShards(ranks)
 
 
 def _cuda(device: torch.device, dbscan: str) -> tuple[Backend, str]:

@@ -9,12 +9,13 @@ from typing import Any, TypeVar, overload
 import torch
 
 from airfast.errors import InputError
-from airfast.labels.choose import resolve
-from airfast.labels.cuda.blocks import free_bytes
+from airfast.labels.choose import over_ranks, resolve
 from airfast.labels.features import as_matrix, finite_rows, unit_rows
 from airfast.labels.groups import Groups, allowed, checked_groups, encode_groups, grouped_neighbours
+from airfast.labels.options import check_options, checked_memory, fitted
 from airfast.labels.result import LabelSet
 from airfast.labels.seam import Backend, Clusters, Edges, Encoding, Neighbours, smallest_overlap
+from airfast.ranks import Ranks
 
 Result = TypeVar("Result")
 STEPS = {  # and what is said of each; edges are found while they are clustered
@@ -44,6 +45,7 @@ def generate_labels(
     backend: str | Backend = "auto",
     memory_mb: int | None = None,
     verbose: bool | Callable[[str], None] = False,
+    group: Any = None,
 ) -> LabelSet: ...
 
 
@@ -65,6 +67,7 @@ def generate_labels(
     backend: str | Backend = "auto",
     memory_mb: int | None = None,
     verbose: bool | Callable[[str], None] = False,
+    group: Any = None,
 ) -> tuple[LabelSet, ...]: ...
 
 
@@ -85,6 +88,7 @@ def generate_labels(
     backend: str | Backend = "auto",
     memory_mb: int | None = None,
     verbose: bool | Callable[[str], None] = False,
+    group: Any = None,
 ) -> LabelSet | tuple[LabelSet, ...]:
     """Cluster N feature vectors into discrete labels and measure how far two views of them agree.
 
@@ -100,9 +104,12 @@ def generate_labels(
     exact, hnsw or ivf. dbscan, on a GPU: cuml, graph (components of the pairs within eps), or auto, cuML where it is
     installed and its dense matrix fits; labels are the same. memory_mb bounds the working memory of the stage in MB,
     beside its input and output; the result does not depend on it. backend: auto, cpu, cuda, or a `Backend` made by the
-    caller. verbose: print each step when it begins, with the seconds gone by, or hand the line to a function.
+    caller. verbose: print each step when it begins, with the seconds gone by, or hand the line to a function. group: a
+    process group of torch.distributed (gloo), each of whose ranks makes this call with the same arguments: they share
+    the work, on the CPU, and each is given the labels that one would find alone; memory_mb bounds each.
 
-    Raises InputError for unusable features, views or options. Source: METHOD section 3, Eq. 1.
+    Raises InputError for unusable features, views or options; RuntimeError where another rank is gone.
+    Source: METHOD section 3, Eq. 1.
     """
     radii = (eps,) if isinstance(eps, int | float) else tuple(eps)
     matrix = as_matrix(features, "features")
@@ -110,14 +117,19 @@ def generate_labels(
     device, reason = resolve(backend, home, dbscan) if isinstance(backend, str) else (backend, "given")
     known = checked_groups(groups, k1, k2, cannot_link, metric, knn, n, device.device)
     k1, k2 = (k1, k2) if isinstance(k1, int) and isinstance(k2, int) else (1, 1)  # pairs are checked with the groups
-    _check_options(metric, radii, {"min_samples": min_samples, "k1": k1, "k2": k2, "agreement_k": agreement_k}, knn)
+    check_options(metric, radii, {"min_samples": min_samples, "k1": k1, "k2": k2, "agreement_k": agreement_k}, knn)
     if cannot_link and metric == "jaccard" and max(radii) >= 1:
         raise InputError("eps: expected less than 1 with cannot_link, where nothing is looked at one by one")
     memory = checked_memory(memory_mb, device.device)
     views = _views(view, matrix, device.device)
     matrix = matrix.to(device.device)
+    ranks = None if group is None else Ranks(group)
+    if ranks is not None:
+        asked = f"{metric=}, eps={radii}, {min_samples=}, {k1=}, {k2=}, {agreement_k=}, {cannot_link=}"
+        device = over_ranks(device, ranks, knn, known)
+        device.check_same(asked, matrix, *views, *([] if known is None else [known.codes]))
     clock = _Clock(device.device, print if verbose is True else verbose or None)
-    k1, k2, agreement_k, notes = _fit(n, k1, k2, agreement_k, metric, bool(views))
+    k1, k2, agreement_k, notes = fitted(n, k1, k2, agreement_k, metric, bool(views))
     if metric == "euclidean" and len(views) != 1:
         rows = unit = finite_rows(matrix, "features")  # no direction is asked for: a zero row is as good as any
     else:
@@ -155,6 +167,8 @@ def generate_labels(
         if len(compared) == 1:
             compared.append(own if own is not None else search(unit, agreement_k + 1))
         agreement = clock.run("agree", lambda: device.agree(compared[0], compared[1], agreement_k))
+    if ranks is not None:
+        notes.append(ranks.account(sum(clock.seconds.values())))
     about = (agreement.to(home), clock.seconds, device.name, reason, notes)
     placed = [Clusters(each.labels.to(home), each.core.to(home)) for each in found]
     sets = [_label_set(each, radius, *about) for each, radius in zip(placed, radii, strict=True)]
@@ -260,45 +274,3 @@ def _views(view: Any, features: torch.Tensor, device: torch.device) -> list[torc
         if matrix.device != features.device:
             raise InputError(f"view: expected device {features.device} as of features, found {matrix.device}")
     return [unit_rows(matrix.to(device), "view") for matrix in matrices]
-
-
-def _check_options(metric: str, radii: Sequence[float], counts: dict[str, int], knn: str) -> None:
-    largest = {"jaccard": 1.0, "cosine": 2.0, "euclidean": math.inf}
-    if metric not in largest:
-        raise InputError(f"metric: expected {', '.join(largest)}, found '{metric}'")
-    if len(radii) != 1 and (metric != "jaccard" or not radii):
-        raise InputError(f"eps: expected one value for metric {metric}, found {len(radii)}")
-    for eps in radii:
-        if not 0 < eps <= largest[metric] or math.isinf(eps):
-            limit = f"in (0, {largest[metric]:g}]" if metric != "euclidean" else "above 0"
-            raise InputError(f"eps: expected a value {limit} for metric {metric}, found {eps}")
-    check_search(counts, knn)
-
-
-def check_search(counts: dict[str, int], knn: str) -> None:
-    """Raise InputError where a count is below 1, or there is no such search."""
-    for name, value in counts.items():
-        if value < 1:
-            raise InputError(f"{name}: expected at least 1, found {value}")
-    if knn not in ("exact", "hnsw", "ivf"):
-        raise InputError(f"knn: expected exact, hnsw, ivf, found '{knn}'")
-
-
-def _fit(n: int, k1: int, k2: int, agreement_k: int, metric: str, compared: bool) -> tuple[int, int, int, list[str]]:
-    """Shrink the neighbourhoods to what N rows allow; one note for each that had to."""
-    notes = []
-    if metric == "jaccard" and k1 > n:
-        notes.append(f"k1: {n} instead of {k1}, because there are only {n} samples")
-    if compared and agreement_k > n - 1:
-        notes.append(f"agreement_k: {n - 1} instead of {agreement_k}, because there are only {n} samples")
-    k1 = min(k1, n)
-    return k1, min(k2, k1), min(agreement_k, n - 1), notes
-
-
-def checked_memory(memory_mb: int | None, device: torch.device) -> int:
-    """Working memory in MB: as asked for, else half of what is free on the device."""
-    if memory_mb is None:
-        return max(1, free_bytes(device) >> 21)
-    if memory_mb < 1:
-        raise InputError(f"memory_mb: expected at least 1, found {memory_mb}")
-    return memory_mb

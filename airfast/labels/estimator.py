@@ -14,10 +14,11 @@ from airfast.errors import InputError
 from airfast.labels.choose import resolve
 from airfast.labels.cpu.products import single
 from airfast.labels.cpu.select import search_row
-from airfast.labels.engine import checked_memory, generate_labels
+from airfast.labels.engine import generate_labels
 from airfast.labels.features import as_matrix, unit_rows
 from airfast.labels.graph import overlaps
 from airfast.labels.groups import members
+from airfast.labels.options import checked_memory
 from airfast.labels.seam import EPS_SLACK, SIMILARITY_BITS, fixed_dots, half_set
 
 Row = NDArray[np.float32]
@@ -215,7 +216,7 @@ class Encoded:
             products = torch.mm(new[first : first + ROWS], self.unit.T).numpy()
             for i, row in enumerate(products, start=n + first):
                 padded = np.append(row, np.full(i - n + 1, -np.inf, np.float32))  # other new rows do not count
-                search_row(i, padded, rows, max(self.k1 - 1, 1), slack, index, similarity)
+                search_row(i, padded, rows, max(self.k1 - 1, 1), slack, index[i], similarity[i])
                 near[i - n], distance = self.closest(rows[i], index[i, 1:], similarity[i, 1:])
                 within[i - n] = distance <= eps + EPS_SLACK
         return near, within

@@ -10,9 +10,9 @@ from scipy.sparse.csgraph import connected_components
 
 from airfast.errors import InputError
 from airfast.labels.choose import resolve
-from airfast.labels.engine import check_search, checked_memory
 from airfast.labels.features import as_matrix, unit_rows
 from airfast.labels.groups import allowed, checked_groups, encode_groups, grouped_neighbours
+from airfast.labels.options import check_search, checked_memory
 from airfast.labels.seam import SIMILARITY_BITS, Backend, Edges, Neighbours, starts
 
 

@@ -12,6 +12,7 @@ from airfast.config import Config
 from airfast.data.dataset import DeviceClips
 from airfast.data.motion import MotionSet
 from airfast.models.deployed import Deployed
+from airfast.ranks import Ranks
 
 View = Callable[[DeviceClips, Tensor, Generator], Tensor]
 
@@ -50,12 +51,16 @@ class Method(nn.Module, ABC):
         deployed: clips to features, what every probe, export and fine-tuning reads; trained within the method.
         views: makes of the views that a step needs.
         stage: a constant of the epoch; where it changes, a step is recorded anew.
+        shareable: whether several ranks can share its batches; one that can reads ``ranks``.
+        ranks: who shares a batch, its features and its labels; None for a process alone.
     """
 
     config: Config
     deployed: Deployed
     views: tuple[View, ...]
     stage: int = 0
+    shareable: bool = False
+    ranks: Ranks | None = None
 
     def meet(self, motion: MotionSet, clips: DeviceClips) -> None:
         """See the training clips once, before the first epoch or before a saved state is taken over.

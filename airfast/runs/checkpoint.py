@@ -174,10 +174,17 @@ class TrainingState:
             InputError: a damaged file, or one of a run with another configuration (the first differing key is named).
         """
         groups, epoch = read_state(path, self.method.config)
+        self._take(groups, path)
+        return epoch
+
+    def take(self, held: "Held") -> None:
+        """Take over a state of the same run that another process holds."""
+        self._take(grouped(held.tensors), Path(STATE))
+
+    def _take(self, groups: "Groups", path: Path) -> None:
         load_network(groups, path, self.method)
         self.optimiser = self.method.optimiser()  # heads that have grown are other parameters than before
         load_rest(groups, self.optimiser, self.generator)
-        return epoch
 
 
 Groups = dict[str, dict[str, Tensor]]
@@ -230,13 +237,18 @@ def read_state(path: Path, config: Config) -> tuple[Groups, int]:
     """The tensors of a state by group, and the epochs it has behind it; raises InputError if it is of another run."""
     tensors, about = read(path, "config", "epoch")
     same_run(path, about["config"], config)
-    groups: Groups = {"method": {}, "optimiser": {}, "generator": {}}
     if "generator" not in tensors:
         raise InputError(f"{path}: not a training state; expected a {STATE}")
+    return grouped(tensors), int(about["epoch"])
+
+
+def grouped(tensors: dict[str, Tensor]) -> Groups:
+    """The tensors of a state by what they are of."""
+    groups: Groups = {"method": {}, "optimiser": {}, "generator": {}}
     for name, tensor in tensors.items():
         group, _, rest = name.partition(".")
         groups.setdefault(group, {})[rest] = tensor
-    return groups, int(about["epoch"])
+    return groups
 
 
 def load_network(groups: Groups, path: Path, network: nn.Module) -> None:

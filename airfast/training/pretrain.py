@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from airfast.device import Stopwatch, describe_machine, pick_device
 from airfast.errors import InputError, NonFinite, NonFiniteLoss, Note
 from airfast.methods.choose import build_method
 from airfast.methods.method import Epoch, Method
+from airfast.ranks import Ranks
 from airfast.runs.checkpoint import Held, TrainingState, save_encoder
 from airfast.runs.folder import (
     append_metrics,
@@ -32,6 +34,7 @@ from airfast.skeletons.layout import Layout
 from airfast.training.optimiser import set_learning_rate
 from airfast.training.step import TrainingStep
 from airfast.training.stopping import Stopped, listening
+from airfast.training.together import check_shareable, heard_by_all, take_state
 
 Metrics = dict[str, Any]
 NOT_FINITE = "not-finite.safetensors"
@@ -46,6 +49,7 @@ def pretrain(
     device: str = "auto",
     resume: str = "auto",
     report: Callable[[Metrics], None] | None = None,
+    group: Any = None,
 ) -> Path:
     """Pre-train an encoder on the clips of a set and leave a run folder behind.
 
@@ -61,7 +65,10 @@ def pretrain(
         device: auto, cpu or cuda.
         resume: auto (go on where this folder's run stopped, if it has one), never (a folder that holds a run is an
             error), or the path of a ``state.safetensors``.
-        report: called with each epoch's metrics as soon as they are known.
+        report: called with each epoch's metrics as soon as they are known; of a group by its first process.
+        group: processes of torch.distributed (gloo) that train together, of AIR and on the CPU, each of which makes
+            this call with the same arguments: batches, features and labels are shared, losses are those of one up to
+            rounding, and the first process reads and writes the folder.
 
     Returns:
         The run folder.
@@ -85,10 +92,21 @@ def pretrain(
     clips = DeviceClips.from_motion(motion_train, config.inputs, place)
     state = begin(config, motion_train, clips)
     method = state.method
-    with alone_in(out), listening() as check:
-        check_space(out, space(state, len(train), config), "the run")
-        done = open_run(out, config, resume, state, split_record)
-        write_environment(out, describe_machine(place))
+    ranks = None if group is None else Ranks(group)
+    writes = ranks is None or ranks.rank == 0
+    if ranks is not None:
+        check_shareable(ranks, config, method, clips)
+        method.ranks = ranks
+    with ExitStack() as while_it_runs:
+        check = while_it_runs.enter_context(listening())
+        done = 0
+        if writes:
+            while_it_runs.enter_context(alone_in(out))
+            check_space(out, space(state, len(train), config), "the run")
+            done = open_run(out, config, resume, state, split_record)
+            write_environment(out, describe_machine(place))
+        if ranks is not None:
+            done, check = take_state(ranks, state, done), heard_by_all(ranks, check)
         step = TrainingStep(state, clips)
         held: Held | None = None  # the state after the last whole epoch, where it is not on disk
         for epoch in range(done, config.train.epochs):
@@ -102,8 +120,11 @@ def pretrain(
             except (Stopped, NonFinite, *OUT_OF_MEMORY) as error:
                 if held:
                     held.save(out)
-                raise interrupted(error, out, state, epoch, motion_train.names, decided is None) from None
+                into = out if writes else None
+                raise interrupted(error, into, state, epoch, motion_train.names, decided is None) from None
             clock.lap("training")
+            if not writes:
+                continue
             metrics |= {"seconds": {**decided.seconds, **clock.laps}, **decided.facts}
             last = epoch + 1 == config.train.epochs
             if decided.table is not None and (last or (epoch + 1) % config.air.keep_every == 0):
@@ -139,13 +160,13 @@ class Interrupted(Protocol):
 
 
 def interrupted(
-    error: Exception, out: Path, state: Interrupted, epoch: int, names: Sequence[str], deciding: bool = False
+    error: Exception, out: Path | None, state: Interrupted, epoch: int, names: Sequence[str], deciding: bool = False
 ) -> Exception:
     """What to raise in place of an error that ends an epoch, after its state was saved to be looked at.
 
     Args:
         error: what came.
-        out: the run folder.
+        out: the run folder; None for a process that does not write there.
         state: of the run.
         epoch: counted from 0.
         names: of the training clips.
@@ -154,6 +175,8 @@ def interrupted(
     if isinstance(error, Stopped):
         return Stopped(error.number, epoch)
     if isinstance(error, NonFinite):
+        if out is None:
+            return NonFiniteLoss(error.what)
         state.held(epoch).save_as(out / NOT_FINITE)
         some = ", ".join(names[each] for each in error.clips[:4])
         more = f" and {len(error.clips) - 4} more" if len(error.clips) > 4 else ""

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from airfast.data.dataset import DeviceClips
+from airfast.methods.shared import average_gradients
 from airfast.runs.checkpoint import TrainingState
 
 PLAIN_STEPS = 2  # before a capture: they make Adam's moments and cuBLAS's workspace, and are steps like any other
@@ -74,6 +75,8 @@ class TrainingStep:
         values = torch.stack(list(named.values()))
         loss = values.sum()
         loss.backward()  # type: ignore[no-untyped-call]
+        if method.ranks is not None:
+            average_gradients(method.ranks, method.parameters())
         optimiser.step()
         method.after_step()
         self.terms = (*named, "loss")

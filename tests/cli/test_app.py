@@ -36,9 +36,20 @@ def fails(result, *pieces):
         assert piece in error
 
 
-def test_the_installed_command_starts():
-    done = subprocess.run([sys.executable, "-m", "airfast.cli", "--help"], capture_output=True, text=True, check=True)
+@pytest.mark.parametrize("name", ["airfast", "airfast.cli"])  # the first is what torchrun -m starts
+def test_the_installed_command_starts(name):
+    done = subprocess.run([sys.executable, "-m", name, "--help"], capture_output=True, text=True, check=True)
     assert "pretrain" in done.stdout
+
+
+def test_what_cannot_be_shared_is_refused_once_under_torchrun(run, tmp_path, monkeypatch):
+    for name, value in {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2", "RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    words = ("train-supervised", "--out", tmp_path / "run")
+    fails(run(*words), "airfast train-supervised: expected one process; label and pretrain alone run on several")
+    monkeypatch.setenv("RANK", "1")
+    assert run(*words) == (2, "", "")
+    assert not (tmp_path / "run").exists()
 
 
 def test_prepare_describe_pretrain_evaluate(run, walkers, tmp_path):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from airfast.errors import InputError
 from airfast.labels.cpu.knn import Float, Int, Long, search_again
 from airfast.labels.cpu.products import exact_settings, single
-from airfast.labels.cpu.select import ROOM, settle
+from airfast.labels.cpu.select import ROOM, Candidates, settle
 from airfast.labels.cpu.threads import runs, threads
 
 SAMPLE = 1000  # rows searched exactly to measure the recall: its standard error is below 0.3 points for 30 neighbours
@@ -45,7 +45,7 @@ def approximate_knn(unit: Float, k: int, method: str) -> tuple[Int, Int, float]:
     answer = np.empty((n, k), np.int32), np.empty((n, k), np.int32)
     slack = single(torch.from_numpy(unit)).slack()
     with exact_settings(), threads() as each:
-        shared = (unit, max(k - 1, 1), slack, floor, count, kept, ids, *answer)
+        shared = (unit, max(k - 1, 1), slack, Candidates(0, floor, count, kept, ids), *answer)
         each(settle, ((*run, *shared) for run in runs(n)))
         search_again(unit, np.flatnonzero(count < 0), *answer, each)
     return *answer, _recall(true, answer[0][rows])

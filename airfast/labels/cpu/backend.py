@@ -45,9 +45,7 @@ class CpuBackend:
         """The join over inverted lists."""
         sparse = (encoding.indptr.numpy(), encoding.columns.numpy(), encoding.weights.numpy())
         for row, col, overlap in join.join(*sparse, encoding.one, eps, memory_mb):
-            m = overlap / encoding.one
-            distance = np.maximum(0.0, 1 - m / (2 - m)).astype(np.float32)
-            yield Edges(*map(torch.from_numpy, (row, col, distance, overlap)))
+            yield as_edges(row, col, overlap, encoding.one)
 
     def near(self, rows: torch.Tensor, radius: float, memory_mb: int) -> Iterator[Edges]:
         """Tiles of products, measured again in float64."""
@@ -67,6 +65,13 @@ class CpuBackend:
         with threads() as each:
             each(intersection_over_union, ((*run, *shared) for run in runs(n)))
         return torch.from_numpy(share)
+
+
+def as_edges(row: join.Int, col: join.Int, overlap: join.Int, one: int) -> Edges:
+    """Pairs with their distances, of what they overlap by."""
+    m = overlap / one
+    distance = np.maximum(0.0, 1 - m / (2 - m)).astype(np.float32)
+    return Edges(*map(torch.from_numpy, (row, col, distance, overlap)))
 
 
 def compiled() -> bool:

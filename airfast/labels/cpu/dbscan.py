@@ -19,6 +19,13 @@ def cluster(pairs: Iterable[tuple[Int, Int]], n: int, min_samples: int) -> tuple
 
     Equal to scikit-learn's DBSCAN on the precomputed distances, contested border points included.
     """
+    degree, parent, waiting = gathered(pairs, n, min_samples)
+    labels, core = number(*waiting, degree, min_samples, parent)
+    return labels, core
+
+
+def gathered(pairs: Iterable[tuple[Int, Int]], n: int, min_samples: int) -> tuple[Int, Int, tuple[Int, Int]]:
+    """What pairs say: degrees (N,), the union-find's parents (N,) of those known to be core, the pairs that wait."""
     degree = np.ones(n, np.int32)  # a point is its own neighbour
     parent = np.arange(n, dtype=np.int32)
     waiting = (np.empty(0, np.int32), np.empty(0, np.int32))
@@ -27,8 +34,7 @@ def cluster(pairs: Iterable[tuple[Int, Int]], n: int, min_samples: int) -> tuple
         row, col = np.concatenate((waiting[0], row)), np.concatenate((waiting[1], col))
         kept = merge_core_pairs(row, col, degree, min_samples, parent)
         waiting = (row[:kept].copy(), col[:kept].copy())
-    labels, core = number(*waiting, degree, min_samples, parent)
-    return labels, core
+    return degree, parent, waiting
 
 
 @njit(cache=True)

@@ -8,17 +8,20 @@ of integers, so the result does not depend on how many threads there are.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from airfast.labels.cpu.prefetch import prefetch
-from airfast.labels.cpu.threads import RUNS, ranges, runs, threads
+from airfast.labels.cpu.threads import RUNS, Each, ranges, runs, threads
 from airfast.labels.seam import smallest_overlap
 
 Int = NDArray[np.int32]
 Long = NDArray[np.int64]
+Sparse = tuple[Long, Int, Int]  # indptr, columns, weights
+Task = tuple[int, int, int, int]  # a block of lists; rows from and to; the row from which on they are the block's own
 BLOCK = 1 << 14  # rows whose totals are summed up at a time: 64 KB, about a core's nearest cache
 SHORTEST = 32  # rows of an inverted list for which it is worth while to go there
 BLOCK_MB = 512
@@ -29,30 +32,76 @@ AHEAD = 4  # lists before its turn that a list is asked for: the way to it takes
 LINE = 16  # entries in a cache line; a list's first three are asked for
 
 
+class Lists(NamedTuple):
+    """Inverted lists of a run of rows, the first of which is row `first`.
+
+    indptr, columns, weights: the rows themselves. slot: where each of their entries went. start: (columns + 1,) where a
+    column's list begins. rows, row_weights: the lists, rows counted from `first`, ascending.
+    """
+
+    first: int
+    indptr: Long
+    columns: Int
+    weights: Int
+    slot: Long
+    start: Long
+    rows: Int
+    row_weights: Int
+
+
 def join(
     indptr: Long, columns: Int, weights: Int, one: int, eps: float, memory_mb: int
 ) -> Iterator[tuple[Int, Int, Int]]:
     """METHOD 3.6: blocks of (row, col, Σ min) with row < col and Jaccard distance ≤ eps."""
-    n = len(indptr) - 1
-    sparse, least = (indptr, columns, weights), smallest_overlap(eps, one)
-    # A block of columns whose totals stay in the nearest cache, as long as its lists are worth the way there.
-    blocks = ranges(n, max(1, min(-(-n // BLOCK), len(columns) // (n * SHORTEST))))
-    # Pairs a task may hold: at least one row's worth. Beyond a few million in all, more room makes nothing faster.
-    capacity = max(n, (min(memory_mb, BLOCK_MB) << 20) // (RUNS * PAIR_BYTES))
+    sparse, n, least = (indptr, columns, weights), len(indptr) - 1, smallest_overlap(eps, one)
     with threads() as each:
-        lists = each(invert, ((*block, *sparse) for block in blocks))
-        tasks = [(b, *rows) for b, (_, last) in enumerate(blocks) for rows in runs(last)]
-        while tasks:
-            now, tasks = tasks[:RUNS], tasks[RUNS:]
-            found = each(join_rows, ((*rows, *blocks[b], *sparse, *lists[b], least, capacity) for b, *rows in now))
-            tasks += [(b, at, end) for (b, _, end), (at, *_) in zip(now, found, strict=True) if at < end]
-            yield tuple(np.concatenate(parts) for parts in list(zip(*found, strict=True))[1:])  # type: ignore[misc]
+        yield from pairs_among(each, sparse, inverted(each, sparse, n, 0, n), least, memory_mb)
+
+
+def inverted(each: Each, sparse: Sparse, n: int, first: int, last: int) -> list[Lists]:
+    """Some rows of a matrix of n columns in blocks whose totals stay in the nearest cache, if that is worth the way."""
+    indptr, columns, weights = sparse
+    entries = int(indptr[last] - indptr[first])
+    cut = ranges(last - first, max(1, min(-(-(last - first) // BLOCK), entries // (n * SHORTEST))))
+    blocks = [(first + start, first + end) for start, end in cut]
+    lists = each(invert, ((*block, n, *sparse) for block in blocks))
+    return [Lists(a, indptr[a : b + 1], columns, weights, *found) for (a, b), found in zip(blocks, lists, strict=True)]
+
+
+def pairs_among(
+    each: Each, sparse: Sparse, lists: list[Lists], least: int, memory_mb: int
+) -> Iterator[tuple[Int, Int, Int]]:
+    """Blocks of (row, col, Σ min ≥ least), row < col, of the rows that the lists were made of."""
+    last = [block.first + len(block.indptr) - 1 for block in lists]
+    tasks = [(b, *rows, block.first) for b, block in enumerate(lists) for rows in runs(last[b])]
+    return _joined(each, sparse, lists, tasks, least, memory_mb)
+
+
+def pairs_across(
+    each: Each, sparse: Sparse, lists: list[Lists], least: int, memory_mb: int
+) -> Iterator[tuple[Int, Int, Int]]:
+    """Blocks of (row, col, Σ min ≥ least) of rows with others, which the lists were made of; each counts its own."""
+    size = len(sparse[0]) - 1
+    tasks = [(b, *rows, size) for b in range(len(lists)) for rows in runs(size)]
+    return _joined(each, sparse, lists, tasks, least, memory_mb)
+
+
+def _joined(
+    each: Each, sparse: Sparse, lists: list[Lists], tasks: list[Task], least: int, memory_mb: int
+) -> Iterator[tuple[Int, Int, Int]]:
+    # Pairs a task may hold: at least one row's worth. Beyond a few million in all, more room makes nothing faster.
+    most = max(len(block.indptr) for block in lists)
+    capacity = max(most, (min(memory_mb, BLOCK_MB) << 20) // (RUNS * PAIR_BYTES))
+    while tasks:
+        now, tasks = tasks[:RUNS], tasks[RUNS:]
+        found = each(join_rows, ((*rows, *sparse, lists[b], least, capacity) for b, *rows in now))
+        tasks += [(b, at, end, own) for (b, _, end, own), (at, *_) in zip(now, found, strict=True) if at < end]
+        yield tuple(np.concatenate(parts) for parts in list(zip(*found, strict=True))[1:])  # type: ignore[misc]
 
 
 @njit(nogil=True, cache=True)
-def invert(first, last, indptr, columns, weights):  # type: ignore[no-untyped-def]
-    """Inverted lists of a run of rows: for each column its rows in ascending order, and where each entry of V went."""
-    n = indptr.shape[0] - 1
+def invert(first, last, n, indptr, columns, weights):  # type: ignore[no-untyped-def]
+    """Inverted lists of a run of rows: for each of n columns its rows ascending, and where each entry of V went."""
     begin, end = indptr[first], indptr[last]
     start = np.zeros(n + 2, np.int64)
     for e in range(begin, end):
@@ -73,12 +122,14 @@ def invert(first, last, indptr, columns, weights):  # type: ignore[no-untyped-de
 
 
 @njit(nogil=True, cache=True)
-def join_rows(at, end, first, last, indptr, columns, weights, slot, start, rows, row_weights, least, capacity):  # type: ignore[no-untyped-def]
+def join_rows(at, end, own, indptr, columns, weights, lists, least, capacity):  # type: ignore[no-untyped-def]
     """Σ min of some rows with every later row of a block, whose inverted lists are given; stops before it overflows.
 
-    Returns the first row that was not finished, and the pairs that reach `least`.
+    own: the row from which on rows are the block's own. Returns the first row that was not finished, and the pairs that
+    reach `least`.
     """
-    n, width = indptr.shape[0] - 1, last - first
+    start, rows, row_weights = lists.start, lists.rows, lists.row_weights
+    n, width = start.shape[0] - 1, lists.indptr.shape[0] - 1
     row, col, overlap = np.empty(capacity, np.int32), np.empty(capacity, np.int32), np.empty(capacity, np.int32)
     total = np.zeros(width, np.int32)
     touched = np.empty(width + 1, np.int32)
@@ -87,23 +138,23 @@ def join_rows(at, end, first, last, indptr, columns, weights, slot, start, rows,
     while at < end and found + width <= capacity:
         begin, size = indptr[at], indptr[at + 1] - indptr[at]
         for k in range(size):
-            heads[k] = start[columns[begin + k]] if at < first else slot[begin + k - indptr[first]] + 1
+            heads[k] = start[columns[begin + k]] if at < own else lists.slot[begin + k - lists.indptr[0]] + 1
         entries = (columns[begin:][:size], weights[begin:][:size])
         heavy, visits, later, missing = split(*entries, heads, start, least, order)
-        lists = (*entries, heads, start, rows, row_weights, total, touched)
+        walked = (*entries, heads, start, rows, row_weights, total, touched)
         # So many that all totals are read, rather than those that were touched.
         everyone = visits * 8 > max(width, BLOCK)
-        count = walk(*lists, order[:heavy], 0, everyone)
+        count = walk(*walked, order[:heavy], 0, everyone)
         count, near = within(total, touched, count, least - missing, everyone)
         if missing and near * size > later:  # adding up those pairs alone takes longer than the lists
-            count = walk(*lists, order[heavy:size], count, everyone)
+            count = walk(*walked, order[heavy:size], count, everyone)
         elif missing and near:
-            rest = (*entries, order[heavy:size], light, indptr[first:], columns, weights)
+            rest = (*entries, order[heavy:size], light, lists.indptr, lists.columns, lists.weights)
             add_up(*rest, total, touched[:count], least - missing)
         for t in range(count):
             j = np.uint64(touched[t])
             if total[j] >= least:
-                row[found], col[found], overlap[found] = at, first + touched[t], total[j]
+                row[found], col[found], overlap[found] = at, lists.first + touched[t], total[j]
                 found += 1
             total[j] = 0
         if everyone:

@@ -16,12 +16,13 @@ import torch
 from numpy.typing import NDArray
 
 from airfast.labels.cpu.products import Products, candidates, exact_settings, single
-from airfast.labels.cpu.select import ROOM, offer_tile, search_row, settle
+from airfast.labels.cpu.select import ROOM, Candidates, offer_tile, search_row, settle
 from airfast.labels.cpu.threads import Each, runs, threads
 
 TILE = 512  # rows and columns of a tile: 1 MB of float32, half the size of a core's own cache
 HOPELESS = 0.1  # share of rows given up beyond which better products are quicker than searching the rows again
 
+Tile = tuple[int, int, int, int]  # its rows from and to, its columns from and to
 Int = NDArray[np.int32]
 Long = NDArray[np.int64]
 Float = NDArray[np.float32]
@@ -43,27 +44,59 @@ def exact_knn(unit: Float, k: int) -> tuple[Int, Int]:
 def search(unit: Float, k: int, products: Products, each: Each, hopeless: float) -> tuple[Int, Int] | None:
     """The neighbours as of `exact_knn`, or None once more than that share of rows were given up."""
     n = len(unit)
-    wanted, slack = max(k - 1, 1), products.slack()
-    capacity = max(4 * k, 64) + ROOM
-    floor = np.full(n, -np.inf, np.float32)
-    count = np.zeros(n, np.int32)
-    kept = np.empty((n, capacity), np.float32)
-    ids = np.empty((n, capacity), np.int32)
-
-    def play(left: int, right: int) -> None:
-        r0, c0 = left * TILE, right * TILE
-        tile = products.tile(r0, r0 + TILE, c0, c0 + TILE)
-        offer_tile(tile, r0, c0, wanted, slack, floor, count, kept, ids)
-
-    for pairs in tournament(-(-n // TILE)):
-        each(play, pairs)
-        if (count < 0).sum() > hopeless * n:
+    rows = no_candidates(0, n, k)
+    for tiles in among(0, n):
+        play(tiles, k, products, each, rows, rows)
+        if (rows.count < 0).sum() > hopeless * n:
             return None
+    return settled(unit, k, products, each, rows)
+
+
+def no_candidates(first: int, last: int, k: int) -> Candidates:
+    """Of a run of rows, before anything is known of them."""
+    n, capacity = last - first, max(4 * k, 64) + ROOM
+    buffers = np.empty((n, capacity), np.float32), np.empty((n, capacity), np.int32)
+    return Candidates(first, np.full(n, -np.inf, np.float32), np.zeros(n, np.int32), *buffers)
+
+
+def play(tiles: list[Tile], k: int, products: Products, each: Each, ours: Candidates, theirs: Candidates) -> None:
+    """Offer the products of tiles that share no run of rows to the candidates of their rows and of their columns."""
+    wanted, slack = max(k - 1, 1), products.slack()
+
+    def one(r0: int, r1: int, c0: int, c1: int) -> None:
+        offer_tile(products.tile(r0, r1, c0, c1), r0, c0, wanted, slack, ours, theirs)
+
+    each(one, tiles)
+
+
+def settled(unit: Float, k: int, products: Products, each: Each, rows: Candidates) -> tuple[Int, Int]:
+    """Index and similarity, both (R, k), of a run of rows that all others were offered to."""
+    n = len(rows.count)
     index, similarity = np.empty((n, k), np.int32), np.empty((n, k), np.int32)
-    shared = (unit, wanted, slack, floor, count, kept, ids, index, similarity)
+    shared = (unit, max(k - 1, 1), products.slack(), rows, index, similarity)
     each(settle, ((*run, *shared) for run in runs(n)))
-    search_again(unit, np.flatnonzero(count < 0), index, similarity, each)
+    search_again(unit, np.flatnonzero(rows.count < 0) + rows.first, index, similarity, each, rows.first)
     return index, similarity
+
+
+def among(first: int, last: int) -> Iterator[list[Tile]]:
+    """Rounds of tiles that pair every two of a run of rows."""
+    cut = tiled(first, last)
+    for pairs in tournament(len(cut)):
+        yield [(*cut[left], *cut[right]) for left, right in pairs]
+
+
+def across(rows: tuple[int, int], columns: tuple[int, int]) -> Iterator[list[Tile]]:
+    """Rounds of tiles that pair a run of rows with another."""
+    ours, theirs = tiled(*rows), tiled(*columns)
+    for shift in range(longest := max(len(ours), len(theirs))):
+        pairs = ((each, (place + shift) % longest) for place, each in enumerate(ours))
+        yield [(*each, *theirs[other]) for each, other in pairs if other < len(theirs)]
+
+
+def tiled(first: int, last: int) -> list[tuple[int, int]]:
+    """A run of rows as runs of at most TILE."""
+    return [(start, min(start + TILE, last)) for start in range(first, last, TILE)]
 
 
 def tournament(blocks: int) -> Iterator[list[tuple[int, int]]]:
@@ -77,12 +110,13 @@ def tournament(blocks: int) -> Iterator[list[tuple[int, int]]]:
         ring = [ring[0], ring[-1], *ring[1:-1]]
 
 
-def search_again(unit: Float, rows: Long, index: Int, similarity: Int, each: Each) -> None:
-    """Redo rows in place, each among all others, by float32 products."""
+def search_again(unit: Float, rows: Long, index: Int, similarity: Int, each: Each, first: int = 0) -> None:
+    """Redo rows in place, each among all others, by float32 products; the answers are those of row `first` and on."""
     products = single(torch.from_numpy(unit))
-    shared = (unit, max(index.shape[1] - 1, 1), products.slack(), index, similarity)
+    shared = (unit, max(index.shape[1] - 1, 1), products.slack())
     block = max(1, (1 << 24) // len(unit))  # 64 MB of products at a time
     for start in range(0, len(rows), block):
         part = rows[start : start + block]
         near = torch.mm(products.rows[part], products.rows.T).numpy()
-        each(search_row, ((i, row, *shared) for i, row in zip(part, near, strict=True)))
+        pairs = zip(part, near, strict=True)
+        each(search_row, ((i, row, *shared, index[i - first], similarity[i - first]) for i, row in pairs))

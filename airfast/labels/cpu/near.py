@@ -15,8 +15,13 @@ from airfast.labels.seam import EPS_SLACK, error_bound
 ROWS = 512
 
 
-def near_pairs(rows: Float, radius: float, memory_mb: int) -> Iterator[tuple[Int, Int, Float]]:
-    """Blocks of (row, col, distance) with row < col and distance ≤ radius, of (N, D) float32 rows."""
+def near_pairs(
+    rows: Float, radius: float, memory_mb: int, turn: int = 0, every: int = 1
+) -> Iterator[tuple[Int, Int, Float]]:
+    """Blocks of (row, col, distance) with row < col and distance ≤ radius, of (N, D) float32 rows.
+
+    turn, every: every so many blocks of rows, from which on.
+    """
     n, d = rows.shape
     norm = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))
     scale = norm.max() or 1.0  # products of large features must not overflow
@@ -27,7 +32,7 @@ def near_pairs(rows: Float, radius: float, memory_mb: int) -> Iterator[tuple[Int
     width = max(ROWS, min(n, (memory_mb << 20) // (ROWS * 16)))  # the tile, and as much again for what it yields
     limits = (radius * (1 + EPS_SLACK), radius / scale, slack)
     with threads() as each:
-        for r0 in range(0, n, ROWS):
+        for r0 in range(turn * ROWS, n, every * ROWS):
             for c0 in range(r0, n, width):
                 tile = scaled[r0 : r0 + ROWS] @ scaled[c0 : c0 + width].T
                 counts = np.zeros(len(tile) + 1, np.int64)

@@ -1,10 +1,8 @@
-"""The compiled loops of the nearest-neighbour searches: keep candidates, compare them exactly, keep the best.
-
-kept, ids: (N, capacity), each row's candidates so far; count: (N,) how many; floor: (N,) a product below it cannot be
-of one of the row's k best. A row with too many candidates within the error of the products is given up: -1, infinity.
-"""
+"""The compiled loops of the nearest-neighbour searches: keep candidates, compare them exactly, keep the best."""
 
 # mypy: ignore-errors
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -16,6 +14,21 @@ ONE = np.float32(1 << SIMILARITY_BITS)
 STEP = 64  # entries compared at once, one bit each
 HALVINGS = 21  # of a bracket of 4: to 2e-6, less than any bound of error
 ROOM = 32  # candidates between compactions; a buffer with less free room than this after one is given up
+
+
+class Candidates(NamedTuple):
+    """What is known so far of a run of R rows, the first of which is row `first` of all.
+
+    floor: (R,) float32, a product below it cannot be of one of the row's k best. count: (R,) int32 candidates so far.
+    kept, ids: (R, capacity) float32 and int32, their products and rows. A row with too many candidates within the error
+    of the products is given up: its count is -1, its floor infinity.
+    """
+
+    first: int
+    floor: np.ndarray
+    count: np.ndarray
+    kept: np.ndarray
+    ids: np.ndarray
 
 
 @njit(inline="always")
@@ -82,19 +95,22 @@ def offer(i, j, value, k, slack, floor, count, kept, ids):
 
 
 @njit(nogil=True, cache=True)
-def offer_tile(tile, r0, c0, k, slack, floor, count, kept, ids):
-    """Offer a tile of products, first row r0 and first column c0, to its rows and, off the diagonal, to its columns."""
+def offer_tile(tile, r0, c0, k, slack, ours, theirs):
+    """Offer a tile of products, first row r0 and first column c0, to its rows and, off the diagonal, to its columns.
+
+    ours, theirs: candidates of a run of rows that has the tile's rows, and of one that has its columns.
+    """
     rows, columns = tile.shape
     bars = np.full(columns, np.inf, np.float32)
     if r0 != c0:
-        bars[:] = floor[c0 : c0 + columns]
+        bars[:] = theirs.floor[c0 - theirs.first :][:columns]
     for r in range(rows):
-        i = np.uint64(r0 + r)
+        i = np.uint64(r0 + r - ours.first)
         if r0 == c0:
             tile[r, r] = -np.inf
             if columns > k:  # the first tile of these rows: a floor at once saves most of the offers
-                floor[i] = bar(tile[r], floor[i], k, slack)
-        least = floor[i]
+                ours.floor[i] = bar(tile[r], ours.floor[i], k, slack)
+        least = ours.floor[i]
         for start in range(0, columns, STEP):
             part, part_bars = tile[r, start : start + STEP], bars[start : start + STEP]
             hits = np.uint64(0)  # a bit for each entry that the row or the column may want
@@ -105,9 +121,28 @@ def offer_tile(tile, r0, c0, k, slack, floor, count, kept, ids):
                 c = np.uint64(trailing_zeros(hits))
                 hits &= hits - np.uint64(1)
                 j = np.uint64(c0 + start) + c
-                offer(i, j, part[c], k, slack, floor, count, kept, ids)
+                offer(i, j, part[c], k, slack, ours.floor, ours.count, ours.kept, ours.ids)
                 if r0 != c0:
-                    offer(j, i, part[c], k, slack, floor, count, kept, ids)
+                    at = j - np.uint64(theirs.first)
+                    offer(at, r0 + r, part[c], k, slack, theirs.floor, theirs.count, theirs.kept, theirs.ids)
+
+
+@njit(nogil=True, cache=True)
+def trim(start, end, k, slack, rows):
+    """Drop what the last offers to some of the rows have ruled out."""
+    for i in range(start, end):
+        if rows.count[i] > k:
+            compact(i, k, slack, rows.floor, rows.count, rows.kept, rows.ids)
+
+
+@njit(nogil=True, cache=True)
+def offer_found(start, end, count, begin, products, ids, k, slack, rows):
+    """Offer to some of the rows what was found for them elsewhere: (R,) how many, -1 of a row given up, and whence."""
+    for i in range(start, end):
+        if count[i] < 0:
+            rows.count[i], rows.floor[i] = -1, np.inf
+        for e in range(begin[i], begin[i + 1]):
+            offer(i, ids[e], products[e], k, slack, rows.floor, rows.count, rows.kept, rows.ids)
 
 
 @njit(nogil=True, cache=True)
@@ -133,30 +168,30 @@ def write_best(i, best, index, similarity):
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def settle(first, last, unit, k, slack, floor, count, kept, ids, index, similarity):
-    """The answer for a run of rows by exact similarity of their candidates; rows given up are left open."""
+def settle(start, end, unit, k, slack, rows, index, similarity):
+    """The answer for some of the rows by exact similarity of their candidates; rows given up are left open."""
     fixed = np.empty(unit.shape[1], np.int32)
-    for i in range(first, last):
-        if count[i] > k:
-            compact(i, k, slack, floor, count, kept, ids)
-        if count[i] >= 0:
-            fix(unit[i], fixed)
+    for i in range(start, end):
+        if rows.count[i] > k:
+            compact(i, k, slack, rows.floor, rows.count, rows.kept, rows.ids)
+        if rows.count[i] >= 0:
+            fix(unit[rows.first + i], fixed)
             best = np.full(index.shape[1] - 1, np.iinfo(np.int64).min, np.int64)
-            for a in range(count[i]):
-                j = np.int64(ids[i, a])
+            for a in range(rows.count[i]):
+                j = np.int64(rows.ids[i, a])
                 insert((fixed_dot(fixed, unit[j]) << 32) | (LOW - j), best)
-            write_best(i, best, index[i], similarity[i])
+            write_best(rows.first + i, best, index[i], similarity[i])
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
 def search_row(i, near, unit, k, slack, index, similarity):
-    """As `settle`, for one row, among all columns, from their products."""
+    """As `settle`, for row i alone, among all columns, from their products; index and similarity are its own, (k,)."""
     near[i] = -np.inf
     least = bar(near, np.float32(-2), k, slack)
     fixed = np.empty(unit.shape[1], np.int32)
     fix(unit[i], fixed)
-    best = np.full(index.shape[1] - 1, np.iinfo(np.int64).min, np.int64)
+    best = np.full(index.shape[0] - 1, np.iinfo(np.int64).min, np.int64)
     for j in range(near.shape[0]):
         if near[j] >= least and j != i:
             insert((fixed_dot(fixed, unit[j]) << 32) | (LOW - j), best)
-    write_best(i, best, index[i], similarity[i])
+    write_best(i, best, index, similarity)

@@ -49,6 +49,11 @@ def runs(n: int) -> list[tuple[int, int]]:
     return ranges(n, max(1, min(RUNS, n // SHORTEST)))
 
 
+def runs_of(first: int, last: int) -> list[tuple[int, int]]:
+    """As `runs`, of the rows first to last."""
+    return [(first + start, first + end) for start, end in runs(last - first)]
+
+
 def ranges(n: int, parts: int) -> list[tuple[int, int]]:
     """Split range(n) into that many runs of nearly the same length."""
     return [(part * n // parts, (part + 1) * n // parts) for part in range(parts)]

@@ -24,10 +24,12 @@ from airfast.methods.air.losses import (
 )
 from airfast.methods.air.optimiser import adam, refresh_heads
 from airfast.methods.method import Epoch, Method, plain
+from airfast.methods.shared import all_rows, own_rows
 from airfast.models.deployed import DeployedEncoder
 from airfast.models.encoder import Encoder, drawn_apart
 from airfast.models.heads import ClusterHead, Projector
 from airfast.models.inputs import InputStage
+from airfast.ranks import Ranks
 from airfast.skeletons.layout import Layout
 
 WITHOUT = 5  # epochs on end without two clusters, after which it is said
@@ -57,6 +59,7 @@ class Air(Method):
     """
 
     deployed: DeployedEncoder
+    shareable = True
 
     def __init__(self, config: Config, layout: Layout) -> None:
         super().__init__()
@@ -141,7 +144,7 @@ class Air(Method):
             features: y_s (N, D) of every scale, of all training clips.
             optimiser: what it remembers of the heads is forgotten with them.
         """
-        labels = discrete_labels(self.settings, features, self.nuisance)
+        labels = discrete_labels(self.settings, features, self.nuisance, self.ranks and self.ranks.group)
         self.take(labels, features, optimiser)
         return labels
 
@@ -178,9 +181,11 @@ class Air(Method):
             batch: (B,) int64, the clips.
         """
         targets = self.targets.of(batch) if self.stage else None
+        own = [own_rows(self.ranks, view) for view in views]
         with self.autocast(views[0]):
-            multi = self.features(views[-1])
-            projected = self.project(views[:-1], multi)
+            features = self.features(own[-1])
+            multi = {scale: all_rows(self.ranks, each, len(batch)) for scale, each in features.items()}
+            projected = self.project(own[:-1], multi)
             logits = {} if targets is None else self._classify(multi, targets.clusters)
         named = self._alignment(*projected, self.apart[batch])
         if targets is not None:
@@ -194,7 +199,7 @@ class Air(Method):
         """Projections (B, Z) of the singles and of the multis, each by scale then modality.
 
         Args:
-            views: one (B, C, T, J) a modality, for the singles.
+            views: one (B, C, T, J) a modality, for the singles; where ranks share a batch, this rank's rows of it.
             multi: y_s (B, D) of every scale, as :meth:`features` gives them.
         """
         single_scales = self.scales if self.settings.mgaa.single_scales == "all" else ("x",)
@@ -205,7 +210,7 @@ class Air(Method):
                 features = [feature]
                 if scale in singles:
                     tokens = self.inputs(view, scale, (modality,))[modality]
-                    features.append(self.encoder.single(tokens, modality, scale))
+                    features.append(all_rows(self.ranks, self.encoder.single(tokens, modality, scale), len(feature)))
                 many, *one = self._projectors(scale)[modality](torch.stack(features)).float().unbind()
                 multis[scale].append(many)
                 if scale in singles:
@@ -262,9 +267,24 @@ def all_features(method: Air, clips: DeviceClips) -> dict[str, Tensor]:
     half = place == "cuda" and method.config.train.precision != "fp32"
     method.eval()
     with torch.autocast(place, torch.float16, enabled=half):
-        rows = [method.features(batch) for batch in clips.batches(FEATURE_BATCH)]
+        if method.ranks is None:
+            rows = [method.features(batch) for batch in clips.batches(FEATURE_BATCH)]
+        else:
+            rows = in_turn(method, clips, method.ranks)
     method.train()
     return {scale: torch.cat([row[scale] for row in rows]).float() for scale in rows[0]}
+
+
+def in_turn(method: Air, clips: DeviceClips, ranks: Ranks) -> list[dict[str, Tensor]]:
+    """The features of all clips in the batches of one process, whose bits they have: each rank makes some of them."""
+    index = torch.split(torch.arange(len(clips)), FEATURE_BATCH)
+    made = [method.features(clips.whole(each)) for each in index[ranks.rank :: ranks.count]]
+    rows = []
+    for turn, each in enumerate(index):
+        mine = made[turn // ranks.count] if turn % ranks.count == ranks.rank else {}
+        empty = {scale: torch.empty(len(each), method.encoder.width) for scale in method.scales}
+        rows.append({scale: ranks.tell((mine or empty)[scale].float(), turn % ranks.count) for scale in method.scales})
+    return rows
 
 
 def check_finite(features: dict[str, Tensor], epoch: int) -> None:

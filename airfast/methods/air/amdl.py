@@ -15,6 +15,7 @@ from airfast.labels import LabelSet, generate_labels
 from airfast.labels.stability import stability
 from airfast.labels.statistics import adjusted_mutual_information, contingency, describe_frame
 from airfast.models.heads import sums_by_label
+from airfast.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,12 @@ def seen(features: Tensor, nuisance: Tensor | None) -> Tensor:
     return features if nuisance is None else centred(features, nuisance)
 
 
-def cluster(settings: AirSettings, features: dict[str, Tensor], nuisance: Tensor | None = None) -> LabelSet:
+def cluster(
+    settings: AirSettings, features: dict[str, Tensor], nuisance: Tensor | None = None, group: Any = None
+) -> LabelSet:
     """The label stage on features y_s (N, D) of every scale, as a configuration says (METHOD 3 and Eq. 1).
+
+    The processes of a ``group``, each with the same features, share the work.
 
     Where eps is auto it is that of 0.4 to 0.8 at which these features' labels change least (:func:`airfast.stability`).
     """
@@ -74,6 +79,9 @@ def cluster(settings: AirSettings, features: dict[str, Tensor], nuisance: Tensor
     appendage, eps = settings.appendage if settings.alr.enabled else None, settings.cluster.eps
     views = (seen(features["x"], nuisance), seen(features[appendage], nuisance)) if appendage else None
     rows = clustered(settings, features, nuisance)
+    if group is not None:  # processors of several kinds may have rounded differently
+        for each in (rows, *(views or ())):
+            Ranks(group).tell(each, 0)
     options: dict[str, Any] = {
         "view": views,
         "min_samples": settings.cluster.min_samples,
@@ -82,21 +90,25 @@ def cluster(settings: AirSettings, features: dict[str, Tensor], nuisance: Tensor
         "agreement_k": min(settings.alr.k, len(rows) - 1),
         "dbscan": settings.cluster.dbscan,
         "backend": settings.cluster.backend,
+        "group": group,
     }
     if eps == "auto":
         return stability(rows, **options).chosen
     return generate_labels(rows, metric=settings.cluster.metric, eps=eps, **options)
 
 
-def discrete_labels(settings: AirSettings, features: dict[str, Tensor], nuisance: Tensor | None = None) -> EpochLabels:
+def discrete_labels(
+    settings: AirSettings, features: dict[str, Tensor], nuisance: Tensor | None = None, group: Any = None
+) -> EpochLabels:
     """The labels of an epoch: those of :func:`cluster`, with noise as ``outliers`` says.
 
     Args:
         settings: the section ``air`` of the configuration.
         features: y_s (N, D) of every scale, of all training clips.
         nuisance: (N,) int64, what the label stage is to be blind to; None for nothing.
+        group: of processes that share the work; None for one alone.
     """
-    found = cluster(settings, features, nuisance)
+    found = cluster(settings, features, nuisance, group)
     labels, clusters = found.labels, found.num_clusters
     if settings.cluster.outliers == "singleton":
         noise = labels < 0

@@ -1,0 +1,51 @@
+"""A run that several ranks make: who may, one state for all, and a signal that all hear before the same batch.
+
+Everything but batches, features and labels is done by every rank alike, from the same state and the same random
+numbers; the first rank alone reads and writes the folder.
+"""
+
+from collections.abc import Callable
+
+from airfast.config import Config
+from airfast.data.dataset import DeviceClips
+from airfast.errors import InputError
+from airfast.methods.method import Method
+from airfast.ranks import Ranks
+from airfast.runs.checkpoint import TrainingState
+from airfast.training.stopping import Stopped
+
+
+def check_shareable(ranks: Ranks, config: Config, method: Method, clips: DeviceClips) -> None:
+    """Raise InputError, on all ranks, for what they cannot share, or where one would train something else."""
+    if clips.frames.is_cuda:
+        raise InputError("group: ranks share the training of CPUs; expected --device cpu, found cuda")
+    if not method.shareable:
+        raise InputError(f"group: expected a method whose batches ranks can share (air), found {config.method}")
+    if config.train.batch_size < ranks.count or len(clips) < ranks.count:
+        fewest = min(config.train.batch_size, len(clips))
+        raise InputError(f"group: expected a batch of at least one clip a rank, found {fewest} for {ranks.count} ranks")
+    ranks.agree_on("configuration", config.to_yaml().encode())
+    ranks.agree_on("clips", clips.frames.numpy().data, clips.lengths.numpy().data)
+
+
+def take_state(ranks: Ranks, state: TrainingState, done: int) -> int:
+    """The first rank's state, and the epochs behind it, on all."""
+    done, held = ranks.tell_object((done, state.held(done) if ranks.rank == 0 else None), 0)
+    if held is not None and ranks.rank:
+        state.take(held)
+    return done
+
+
+def heard_by_all(ranks: Ranks, check: Callable[[], None]) -> Callable[[], None]:
+    """A check for signals that raises :class:`Stopped` on all ranks before the same batch, if any has heard one."""
+
+    def check_all() -> None:
+        heard = 0
+        try:
+            check()
+        except Stopped as stopped:
+            heard = stopped.number
+        if number := int(ranks.each(heard).max()):
+            raise Stopped(number)
+
+    return check_all
