@@ -1,6 +1,5 @@
 """One frozen schema of everything a run may be told; presets; YAML files and ``key=value`` overrides."""
 
-import difflib
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from airfast.errors import InputError, shown
+from airfast.errors import InputError, nearest, shown
 from airfast.reading import SETTINGS, read_text
 from airfast.skeletons.modalities import Modality
 
@@ -597,9 +596,3 @@ def subsection(section: type[BaseModel], name: str) -> type[BaseModel] | None:
     """The section that a key is; None for one that holds a value."""
     annotation = section.model_fields[name].annotation
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-
-
-def nearest(word: str, known: Any) -> str:
-    """`` (did you mean …?)`` or nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""

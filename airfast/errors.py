@@ -1,5 +1,7 @@
 """The exceptions that a user's input and a run's numbers can raise, and what is only said."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from reprlib import Repr
 
 LONGEST = 1500  # characters of a message: what is quoted in one may be as long as a file
@@ -58,3 +60,9 @@ def shown(value: object) -> str:
 def in_one_line(error: Exception) -> str:
     """The first line of what an error of another library says, or its kind where it says nothing."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`` (did you mean …?)`` or nothing."""
+    close = get_close_matches(word, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from airfast.ablation.sweep import Job, SweepState, run_sweep
-from airfast.config import Config, Method, load_config, nearest
+from airfast.config import Config, Method, load_config
 from airfast.data.motion import MotionSet
-from airfast.errors import InputError
+from airfast.errors import InputError, nearest
 from airfast.runs.checkpoint import flatten
 from airfast.runs.folder import read_evaluation, read_metrics
 from airfast.training.pretrain import choose_split

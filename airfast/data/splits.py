@@ -8,9 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from airfast.config import nearest
 from airfast.data.motion import MotionSet
-from airfast.errors import InputError
+from airfast.errors import InputError, nearest
 
 Drawn = Literal["random", "subject", "group", "family"]
 SplitKind = Literal["random", "subject", "group", "family", "declared"]

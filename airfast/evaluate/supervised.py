@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from airfast.atomic import alone_in, check_space
-from airfast.config import Config, nearest
+from airfast.config import Config
 from airfast.data.dataset import DeviceClips
 from airfast.data.motion import MotionSet
 from airfast.data.skeleton import as_configured
 from airfast.data.source import Source, open_motion
 from airfast.data.splits import split
 from airfast.device import Stopwatch, describe_machine, pick_device
-from airfast.errors import InputError, NonFinite
+from airfast.errors import InputError, NonFinite, nearest
 from airfast.evaluate.baselines import majority
 from airfast.evaluate.metrics import Scores, score
 from airfast.evaluate.report import Evaluation, save

@@ -11,10 +11,9 @@ from matplotlib.colors import Normalize, to_hex
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from airfast.config import nearest
 from airfast.data.source import Source
 from airfast.device import pick_device
-from airfast.errors import InputError
+from airfast.errors import InputError, nearest
 from airfast.labels import LabelSet
 from airfast.plots.canvas import PALE, new_figure, plain, run_target, save, scatter, styled
 from airfast.plots.embeddings import in_the_plane

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from airfast.atomic import replacing
-from airfast.config import nearest
 from airfast.data.motion import MotionSet
 from airfast.data.source import Source, open_motion
-from airfast.errors import InputError
+from airfast.errors import InputError, nearest
 from airfast.plots.canvas import new_figure, plain, save, styled, target
 from airfast.plots.pose import DrawnPose, Flat, both_partitions, legend_of, prepare_axes, seen_from_the_side
 
