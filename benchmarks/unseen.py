@@ -71,7 +71,7 @@ def of_runs(motion: MotionSet, record: Record, data: Path, given: argparse.Names
             base = base_config("small", given.epochs, settings)
             for method in given.methods:
                 job = job_of(Path(), base, "small", settings, METHODS[method], seed)
-                name = f"{record['set']}-{given.epochs}-{family}-{method.replace(' ', '-').lower()}-{seed}"
+                name = f"{record['set']}-{base.train.epochs}-{family}-{method.replace(' ', '-').lower()}-{seed}"
                 if (method, family, seed) not in known:
                     wanted[Job(given.work / name, job.config)] = (method, family, seed)
     if not wanted:
@@ -88,7 +88,7 @@ def of_runs(motion: MotionSet, record: Record, data: Path, given: argparse.Names
                 for row in evaluate(job.folder, protocol, device="cpu", nuisance=nuisance).rows  # type: ignore[arg-type]
             ]
             told_it = {"method": method, "family": family, "seed": seed, "told": nuisance != "none"}
-            record["runs"].append(told_it | {"epochs": given.epochs, "figures": found(rows)})
+            record["runs"].append(told_it | {"epochs": job.config.train.epochs, "figures": found(rows)})
 
 
 ROWS = {  # title: whose record, and its figure there
@@ -116,7 +116,7 @@ def values(record: Record, family: str, method: str, figure: str, knows: bool) -
 
 
 def markdown(record: Record) -> str:
-    """A family a row would be wide: methods are rows, in both forms, and families columns."""
+    """The record as a page: a row for each method, probe and form, a column for each family."""
     clips = record["families"]
     lines = [
         f"# {record['set']}: whole families of actions left out",
@@ -138,9 +138,9 @@ def markdown(record: Record) -> str:
             mean = statistics.fmean(statistics.fmean(cell) for cell in cells)
             name = f"{title}, told" if knows else title
             lines.append(f"| {name} | {' | '.join(mean_sd(cell) for cell in cells)} | {mean:.1f} |")
-    epochs = sorted({run["epochs"] for run in record["runs"]})
-    if epochs:
-        lines += ["", f"Pre-training: {', '.join(map(str, epochs))} epochs."]
+    if record["runs"]:
+        epochs, seeds = (sorted({run[key] for run in record["runs"]}) for key in ("epochs", "seed"))
+        lines += ["", f"Pre-training: {', '.join(map(str, epochs))} epochs, {len(seeds)} seed(s)."]
     return "\n".join(lines) + "\n"
 
 

@@ -158,6 +158,15 @@ def test_joints_of_every_body_model(tmp_path, joints):
     np.testing.assert_allclose(found.clip(0), wanted, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("action", "family"), [("walk-left", "walk"), ("dash", "run"), ("wave-right-hand", "wave"), ("bow", "bow")]
+)
+def test_actions_of_bandai_have_families(action, family):
+    clip = SourceClip(f"a/dataset-1_{action}_sad_001.bvh", np.zeros((2, 21, 3), np.float32))
+    said = said_by_name(clip, named_set("bandai"), "x").said
+    assert (said.group, said.family) == (action, family)
+
+
 def test_names_of_files_say_label_and_people():
     clip = SourceClip("F01/F01SA3V2.bvh", np.zeros((2, 3, 3)))
     said = said_by_name(clip, named_set("kdae"), "x").said
