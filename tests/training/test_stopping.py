@@ -80,6 +80,15 @@ def test_the_commands_status_is_that_of_the_signal(run, walkers, tmp_path, monke
     assert supervised_room.listening is listening
 
 
+@pytest.fixture
+def interruptible():
+    """SIGINT as it is for a command that a person typed: a shell lets what runs behind ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_signal_is_not_held_back_and_handlers_are_put_back():
     before = [signal.getsignal(number) for number in SIGNALS]
     with listening() as check:
