@@ -20,6 +20,7 @@ class Named:
         labels: what codes stand for; a code that is not there stands for itself.
         only: labels to keep; all if empty.
         leave_out: of paths that are copies of others.
+        training: what the paths of the training side hold, where the field has agreed on one; None where it has not.
         families: of groups whose motion resembles that of others; any other is a family of its own.
         fps: frames a second, where the files do not say; None where they do.
     """
@@ -31,6 +32,7 @@ class Named:
     only: frozenset[str] = frozenset()
     leave_out: re.Pattern[str] | None = None
     fps: float | None = None
+    training: re.Pattern[str] | None = None
     families: Mapping[str, str] = field(default_factory=dict)
 
     def family(self, group: str) -> str:
@@ -43,6 +45,17 @@ EMILYA = Named(
     pattern=re.compile(r"(?:^|/)(?P<group>[^/]+)/(?P<label>[^/]+)/(?P<subject>[^/]+)/[^/]+\.bvh$", re.IGNORECASE),
     example="PerAction/Walking/Joy/Actor1/clip.bvh",
     leave_out=re.compile(r"zyx\.bvh$", re.IGNORECASE),
+)
+NTU = Named(
+    layout="kinect25",
+    pattern=re.compile(r"S\d{3}C\d{3}(?P<subject>P\d{3})R\d{3}(?P<label>A\d{3})"),
+    example="S001C002P003R001A013.skeleton",
+)
+# Those that train in cross-subject: Shahroudy et al., CVPR 2016 (to 40), and Liu et al., TPAMI 2020.
+NTU_SUBJECTS = (
+    *(1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38),
+    *(45, 46, 47, 49, 50, 52, 53, 54, 55, 56, 57, 58, 59, 70, 74, 78, 80, 81, 82, 83, 84, 85, 86, 89, 91, 92, 93, 94),
+    *(95, 97, 98, 100, 103),
 )
 # Contents of both Bandai-Namco sets, with turned and mirrored twins beside one another.
 BANDAI_FAMILIES = {
@@ -65,6 +78,9 @@ DATASETS = {
         families=BANDAI_FAMILIES,
     ),
     "egbm": Named(layout="kinect25", fps=30.0),
+    "ntu-xsub": replace(NTU, training=re.compile("|".join(f"P{each:03d}R" for each in NTU_SUBJECTS))),
+    "ntu-xview": replace(NTU, training=re.compile(r"C00[23]P")),
+    "ntu-xset": replace(NTU, training=re.compile(r"S\d\d[02468]C")),
     "emilya": EMILYA,
     "emilya4": replace(EMILYA, only=frozenset(("Anger", "Neutral", "Joy", "Sadness"))),
     "kdae": Named(
@@ -112,4 +128,5 @@ def said_by_name(clip: SourceClip, rule: Named, where: str) -> SourceClip | None
     if rule.only and label not in rule.only:
         return None
     family = rule.family(said["group"]) if "group" in said.groupdict() else ""
-    return replace(clip, said=Said(**said.groupdict() | {"label": label, "family": family}))
+    side = "" if rule.training is None else "train" if rule.training.search(clip.name) else "test"
+    return replace(clip, said=Said(**said.groupdict() | {"label": label, "family": family, "split": side}))

@@ -159,6 +159,34 @@ def test_joints_of_every_body_model(tmp_path, joints):
 
 
 @pytest.mark.parametrize(
+    ("name", "xsub", "xview", "xset"),
+    [
+        ("S001C001P001R001A013", "train", "test", "test"),
+        ("S002C002P003R002A001", "test", "train", "train"),
+        ("S017C003P103R001A120", "train", "train", "test"),
+        ("S032C001P104R001A120", "test", "test", "train"),
+    ],
+)
+def test_sides_that_the_field_has_agreed_on(name, xsub, xview, xset):
+    clip = SourceClip(f"raw/{name}.skeleton", np.zeros((2, 25, 3), np.float32))
+    for way, side in (("xsub", xsub), ("xview", xview), ("xset", xset)):
+        said = said_by_name(clip, named_set(f"ntu-{way}"), "x").said
+        assert (said.split, said.label, said.subject) == (side, name[16:], name[8:12])
+
+
+def test_a_set_keeps_the_sides_that_the_field_has_agreed_on(tmp_path):
+    for camera in (1, 2):
+        file = formats.write_ntu(tmp_path, walk(25))
+        file.rename(tmp_path / f"S001C00{camera}P003R001A013.skeleton")
+    motion = read_clips(tmp_path, None, dataset="ntu-xview").motion
+    train, test = split(motion, "declared", seed=0)
+    assert ([motion.names[i] for i in train], [motion.names[i] for i in test]) == (
+        ["S001C002P003R001A013.skeleton"],
+        ["S001C001P003R001A013.skeleton"],
+    )
+
+
+@pytest.mark.parametrize(
     ("action", "family"), [("walk-left", "walk"), ("dash", "run"), ("wave-right-hand", "wave"), ("bow", "bow")]
 )
 def test_actions_of_bandai_have_families(action, family):
