@@ -91,6 +91,7 @@ SECTIONS = {
     "On a GPU": gpu,
     "A run as a file for a device": lambda: page("exported"),
     "Predictions while frames come": lambda: page("stream"),
+    "Files to a prepared set": lambda: page("prepare"),
     "What a run costs": lambda: page("resources"),
     "Faults that the tests notice": lambda: page("mutants"),
 }
