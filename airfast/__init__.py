@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airfast.labels import LabelSet, generate_labels, load_features
     from airfast.labels.estimator import JaccardDBSCAN
     from airfast.labels.graph import jaccard_graph
+    from airfast.labels.hierarchy import JaccardHDBSCAN
     from airfast.labels.stability import stability
     from airfast.runs.checkpoint import load_encoder
     from airfast.skeletons.layout import Layout, load_layout
@@ -35,6 +36,7 @@ __all__ = [
     "Embedder",
     "InputError",
     "JaccardDBSCAN",
+    "JaccardHDBSCAN",
     "LabelSet",
     "Layout",
     "MotionSet",
@@ -60,6 +62,7 @@ HOMES = {
     "Embedder": "deploy.embed",
     "InputError": "errors",
     "JaccardDBSCAN": "labels.estimator",
+    "JaccardHDBSCAN": "labels.hierarchy",
     "LabelSet": "labels",
     "Layout": "skeletons.layout",
     "MotionSet": "data.motion",

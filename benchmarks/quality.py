@@ -27,7 +27,7 @@ from airfast.config import PAPER_INPUTS, Config, load_config
 from airfast.data.dataset import DeviceClips
 from airfast.deploy.embed import encode
 from airfast.evaluate.baselines import hand_made as hand_made_statistics
-from airfast.evaluate.frozen import hand_made_rows, knn_rows, linear_rows, told
+from airfast.evaluate.frozen import Nuisance, hand_made_rows, knn_rows, linear_rows, told
 from airfast.evaluate.table import Row, over_seeds
 from airfast.evaluate.task import Task
 from airfast.runs.older import as_recorded
@@ -112,7 +112,7 @@ def without_runs(motion: MotionSet, config: Config, seeds: int) -> dict[str, lis
     return found
 
 
-def untrained(config: Config, task: Task) -> dict[str, float]:
+def untrained(config: Config, task: Task, nuisance: Nuisance = "none") -> dict[str, float]:
     """The encoder before its first step, the mean over INITIALISATIONS: one alone may be lucky."""
     tables = []
     learnt = task.motion.select(task.train)
@@ -120,6 +120,7 @@ def untrained(config: Config, task: Task) -> dict[str, float]:
         begun = config.model_copy(update={"seed": seed})
         method = begin(begun, learnt, DeviceClips.from_motion(learnt, config.inputs, "cpu")).method
         features = {"": encode(method.deployed, task.motion, torch.device("cpu"))}
+        features = told(features, task.motion, nuisance, task.train)
         tables.append([*linear_rows(features, task, 1, seed), *knn_rows(features, task)])
     return figures([row for row in over_seeds(tables) if not row.features])
 

@@ -23,12 +23,13 @@ from airfast.ablation.ablate import STUDIES, base_config, job_of
 from airfast.ablation.report import mean_sd
 from airfast.ablation.sweep import Job, run_sweep
 from airfast.bench.machine import machine
+from airfast.config import load_config
 from airfast.data.splits import split
 from airfast.evaluate.baselines import hand_made
 from airfast.evaluate.frozen import Nuisance, hand_made_rows, knn_rows, linear_rows, told
 from airfast.evaluate.table import Row
 from airfast.evaluate.task import Task
-from benchmarks.quality import print_news
+from benchmarks.quality import INITIALISATIONS, print_news, untrained
 
 RESULTS = Path(__file__).parent / "results"
 FEWEST = 15  # clips of a family that is tested on
@@ -49,7 +50,7 @@ def found(rows: list[Row]) -> dict[str, float]:
 
 
 def of_statistics(motion: MotionSet) -> list[Record]:
-    """Hand-made statistics and the commonest class, a record a family and form."""
+    """Hand-made statistics, the untrained encoder and the commonest class, a record a family and form."""
     features, records = {"hand-made": hand_made(motion)}, []
     for family in families(motion):
         task = Task(motion, *split(motion, "family", seed=0, held_out=family))
@@ -57,7 +58,9 @@ def of_statistics(motion: MotionSet) -> list[Record]:
             given = told(features, motion, nuisance, task.train)
             rows = linear_rows(given, task, PROBES) + knn_rows(given, task)
             rows += hand_made_rows(given["hand-made"], task, PROBES)
-            records.append({"family": family, "told": nuisance != "none", "seed": 0, "figures": found(rows)})
+            begun = untrained(load_config("small"), task, nuisance)
+            figures = found(rows) | {f"untrained, {probe}": begun[f"{probe} accuracy"] for probe in ("linear", "1-NN")}
+            records.append({"family": family, "told": nuisance != "none", "seed": 0, "figures": figures})
     return records
 
 
@@ -96,8 +99,8 @@ ROWS = {  # title: whose record, and its figure there
     "hand-made, linear": ("", "hand-made, linear"),
     "hand-made, forest": ("", "hand-made, forest"),
     "hand-made, 1-NN": ("", "hand-made, 1-NN"),
-    "untrained, linear": ("AIR", "untrained, linear"),
-    "untrained, 1-NN": ("AIR", "untrained, 1-NN"),
+    "untrained, linear": ("", "untrained, linear"),
+    "untrained, 1-NN": ("", "untrained, 1-NN"),
     "UmURL, linear": ("UmURL, nuisance", "pre-trained, linear"),
     "UmURL, 1-NN": ("UmURL, nuisance", "pre-trained, 1-NN"),
     "AIR, linear": ("AIR", "pre-trained, linear"),
@@ -123,8 +126,9 @@ def markdown(record: Record) -> str:
         "",
         "Accuracy in percent on the clips of one family, whose motion nothing was trained on, with labels or without; "
         "mean ± sd over seeds where there are several; the last column is the mean over families. `told`: features are "
-        "standardised and the directions between the means of the training clips' actions projected out. UmURL and AIR "
-        "were pre-trained with the action known (`air.nuisance=group`), preset small, on AIR's inputs, bf16 products. "
+        "standardised and the directions between the means of the training clips' actions projected out. Untrained: "
+        f"the mean over {INITIALISATIONS} initialisations. UmURL and AIR were pre-trained with the action known "
+        "(`air.nuisance=group`), preset small, on AIR's inputs, bf16 products. "
         f"{record['machine']['cpu']}, torch {record['machine']['versions']['torch']}.",
         "",
         f"| | {' | '.join(f'{name} ({count})' for name, count in clips.items())} | mean |",

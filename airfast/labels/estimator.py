@@ -76,7 +76,7 @@ class JaccardDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             y: ignored.
             groups: (N,) integers or names, for ``k1=(within, across)`` and ``cannot_link``.
         """
-        features = self._checked(X, reset=True)
+        features = checked(self, X, reset=True)
         matrix = as_matrix(features, "X")
         if groups is not None and len(groups) != len(matrix):
             raise InputError(f"groups: expected one of each of {len(matrix)} samples, found {len(groups)}")
@@ -112,21 +112,24 @@ class JaccardDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         if isinstance(self.k1, tuple):
             raise InputError("predict: a new row has no group, and k1=(within, across) asks for one")
-        matrix = as_matrix(self._checked(X, reset=False), "X").cpu()
+        matrix = as_matrix(checked(self, X, reset=False), "X").cpu()
         there = directed(matrix, self.metric)
         labels = torch.full((len(matrix),), -1)
         labels[there] = torch.from_numpy(self._fitted.assign(matrix[there], self.get_params()))
         return labels.to(X.device) if isinstance(X, torch.Tensor) else labels.numpy()
 
-    def _checked(self, X: Any, reset: bool) -> Any:
-        if not isinstance(X, torch.Tensor):
-            kinds = [np.float32, np.float64]
-            return validate_data(self, X, reset=reset, dtype=kinds, order="C")
-        if reset:
-            self.n_features_in_ = X.shape[1] if X.ndim == 2 else 0
-        elif X.ndim != 2 or X.shape[1] != self.n_features_in_:
-            raise InputError(f"X has {X.shape[-1]} features, but JaccardDBSCAN is expecting {self.n_features_in_}")
-        return X.detach()
+
+def checked(made: Any, X: Any, reset: bool) -> Any:
+    """Features as an estimator takes them, by scikit-learn's rules unless they are a tensor; their number is noted."""
+    if not isinstance(X, torch.Tensor):
+        kinds = [np.float32, np.float64]
+        return validate_data(made, X, reset=reset, dtype=kinds, order="C")
+    if reset:
+        made.n_features_in_ = X.shape[1] if X.ndim == 2 else 0
+    elif X.ndim != 2 or X.shape[1] != made.n_features_in_:
+        name = type(made).__name__
+        raise InputError(f"X has {X.shape[-1]} features, but {name} is expecting {made.n_features_in_}")
+    return X.detach()
 
 
 def directed(matrix: torch.Tensor, metric: str) -> torch.Tensor:
