@@ -127,8 +127,7 @@ def markdown(record: Record) -> str:
         "Accuracy in percent on the clips of one family, whose motion nothing was trained on, with labels or without; "
         "mean ± sd over seeds where there are several; the last column is the mean over families. `told`: features are "
         "standardised and the directions between the means of the training clips' actions projected out. Untrained: "
-        f"the mean over {INITIALISATIONS} initialisations. UmURL and AIR were pre-trained with the action known "
-        "(`air.nuisance=group`), preset small, on AIR's inputs, bf16 products. "
+        f"the mean over {INITIALISATIONS} initialisations. "
         f"{record['machine']['cpu']}, torch {record['machine']['versions']['torch']}.",
         "",
         f"| | {' | '.join(f'{name} ({count})' for name, count in clips.items())} | mean |",
@@ -144,7 +143,11 @@ def markdown(record: Record) -> str:
             lines.append(f"| {name} | {' | '.join(mean_sd(cell) for cell in cells)} | {mean:.1f} |")
     if record["runs"]:
         epochs, seeds = (sorted({run[key] for run in record["runs"]}) for key in ("epochs", "seed"))
-        lines += ["", f"Pre-training: {', '.join(map(str, epochs))} epochs, {len(seeds)} seed(s)."]
+        lines += [
+            "",
+            f"Pre-training: preset small with the action known (`air.nuisance=group`), bf16 products, "
+            f"{', '.join(map(str, epochs))} epochs, {len(seeds)} seed(s).",
+        ]
     return "\n".join(lines) + "\n"
 
 
