@@ -117,11 +117,12 @@ def check_model(name: str) -> None:
 
 def labelled(motion: MotionSet, config: Config) -> Task:
     """The labelled clips of both sides, on the split that pre-training of the same configuration makes."""
-    if config.split.kind == "none":
+    settings = config.split
+    if settings.kind == "none":
         raise InputError(
-            "split.kind=none: training with labels needs test clips; use random, subject, group or declared"
+            "split.kind=none: training with labels needs test clips; use random, subject, group, family or declared"
         )
-    train, test = split(motion, config.split.kind, config.seed, config.split.test_fraction)
+    train, test = split(motion, settings.kind, config.seed, settings.test_fraction, settings.held_out)
     train = train[motion.labels[train] >= 0]
     if len(set(motion.labels[train].tolist())) < 2:
         raise InputError(f"{len(train)} labelled clips to train on, of one class; at least two classes are needed")

@@ -70,6 +70,13 @@ def test_two_classes_are_enough(walkers):
     assert set(two.labels[labelled(two, config("agcn")).train].tolist()) == {0, 1}
 
 
+@pytest.mark.parametrize("name", ["actor02", "actor03"])
+def test_who_is_named_is_tested_on(walkers, name):
+    task = labelled(walkers, config("agcn", "split.kind=subject", f"split.held_out={name}"))
+    assert {walkers.subjects[i] for i in task.test} == {name}
+    assert name not in {walkers.subjects[i] for i in task.train}
+
+
 def test_steps_are_sgd_with_nesterov_momentum_and_decay(walkers):
     settings = config("agcn", "train.batch_size=60", "train.weight_decay=0.1", "train.lr=0.05")
     clips = DeviceClips.from_motion(walkers, settings.inputs, "cpu")
