@@ -59,7 +59,7 @@ def prepare(
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a set in which anything is odd.")] = False,
     dataset: Annotated[
         str | None,
-        typer.Option(help="bandai, egbm, emilya, emilya4 or kdae: layout, and labels and people from the names."),
+        typer.Option(help="bandai, egbm, emilya, emilya4, kdae or ntu-xsub|xview|xset: layout, what names say, sides."),
     ] = None,
     flat: Annotated[bool, typer.Option("--flat", help="Take two-dimensional points too, in the plane z = 0.")] = False,
     person: Annotated[str, typer.Option(help="Of recordings of several: all, largest, or an index from 0.")] = "all",

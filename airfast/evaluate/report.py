@@ -105,9 +105,10 @@ def evaluate(
         tasks = draw_tasks(run, encoder, data, split, seeds) if split else [open_task(run, encoder, data)]
         if protocol in ("linear", "knn"):
             sources = frozen_features(encoder, tasks[0].motion, place)
-            rows = frozen_table(protocol, sources, tasks, seeds, nuisance)
+            given = [told(sources, task.motion, nuisance, task.train) for task in tasks]
+            rows = frozen_table(protocol, given, tasks, seeds)
             if protocol == "linear":
-                rows[1:1] = hand_made_table(sources["hand-made"], tasks, seeds, nuisance)
+                rows[1:1] = hand_made_table(given, tasks, seeds)
         else:
             shares = tuple(sorted(set(fractions))) if protocol == "semi" else (1.0,)
             rows = tuned_table(encoder, tasks, seeds, shares, place, progress)
@@ -128,7 +129,7 @@ def evaluate_frozen(run: Path | str, device: str = "auto", seeds: int = 5) -> Ev
         sources = frozen_features(encoder, tasks[0].motion, pick_device(device))
         rows: list[Row] = []
         for protocol in ("linear", "knn"):
-            table = frozen_table(protocol, sources, tasks, seeds)
+            table = frozen_table(protocol, [sources], tasks, seeds)
             found = Evaluation(tuple(table), tasks[0].motion.classes, tasks[0].notes, varies(protocol, None))
             save(run, protocol, None, tasks, None, found)
             rows += table[1:] if rows else table
@@ -185,31 +186,22 @@ def shared(tasks: list[Task]) -> float:
     return sum(len(task.test) / len(task.train) for task in tasks) / len(tasks) if len(tasks) > 1 else 0
 
 
-def frozen_table(
-    protocol: str, sources: dict[str, Tensor], tasks: list[Task], seeds: int, nuisance: Nuisance = "none"
-) -> list[Row]:
-    """The rows of linear or knn over seeds."""
-
-    def given(task: Task) -> dict[str, Tensor]:
-        return told(sources, task.motion, nuisance, task.train)
-
+def frozen_table(protocol: str, given: list[dict[str, Tensor]], tasks: list[Task], seeds: int) -> list[Row]:
+    """The rows of linear or knn over seeds; each task is given the features of every source."""
     if protocol == "knn":
-        return over_seeds([knn_rows(given(task), task) for task in tasks], shared(tasks))
+        return over_seeds([knn_rows(*each) for each in zip(given, tasks, strict=True)], shared(tasks))
     if len(tasks) == 1:
-        return linear_rows(given(tasks[0]), tasks[0], seeds)
-    found = [linear_rows(given(task), task, 1, seed) for seed, task in repeats(tasks, seeds)]
+        return linear_rows(given[0], tasks[0], seeds)
+    found = [linear_rows(given[seed], task, 1, seed) for seed, task in repeats(tasks, seeds)]
     return over_seeds(found, shared(tasks))
 
 
-def hand_made_table(features: Tensor, tasks: list[Task], seeds: int, nuisance: Nuisance = "none") -> list[Row]:
-    """Hand-made statistics under logistic regression and a random forest."""
-
-    def given(task: Task) -> Tensor:
-        return told({"": features}, task.motion, nuisance, task.train)[""]
-
+def hand_made_table(given: list[dict[str, Tensor]], tasks: list[Task], seeds: int) -> list[Row]:
+    """Hand-made statistics, of each task, under logistic regression and a random forest."""
+    features = [each["hand-made"] for each in given]
     if len(tasks) == 1:
-        return hand_made_rows(given(tasks[0]), tasks[0], seeds)
-    found = [hand_made_rows(given(task), task, 1, seed) for seed, task in repeats(tasks, seeds)]
+        return hand_made_rows(features[0], tasks[0], seeds)
+    found = [hand_made_rows(features[seed], task, 1, seed) for seed, task in repeats(tasks, seeds)]
     return over_seeds(found, shared(tasks))
 
 

@@ -67,10 +67,9 @@ class JaccardHDBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         labels = torch.full((len(matrix),), -1)
         depth = torch.zeros(len(matrix), dtype=torch.float64)
         fewest = self.min_cluster_size if self.min_samples is None else self.min_samples
-        if len(there) and max(fewest, self.min_cluster_size) > len(there):
-            raise InputError(
-                f"X: expected at least {max(fewest, self.min_cluster_size)} samples, found n_samples={len(there)}"
-            )
+        least = max(fewest, self.min_cluster_size)
+        if 0 < len(there) < least:
+            raise InputError(f"X: expected at least {least} samples, found n_samples={len(there)}")
         if len(there):
             options: dict[str, Any] = {"knn": self.knn, "backend": self.backend, "memory_mb": self.memory_mb}
             rows = matrix[there].cpu()

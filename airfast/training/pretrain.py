@@ -32,9 +32,9 @@ from airfast.runs.folder import (
 )
 from airfast.skeletons.layout import Layout
 from airfast.training.optimiser import set_learning_rate
+from airfast.training.shared_run import check_shareable, heard_by_all, take_state
 from airfast.training.step import TrainingStep
 from airfast.training.stopping import Stopped, listening
-from airfast.training.together import check_shareable, heard_by_all, take_state
 
 Metrics = dict[str, Any]
 NOT_FINITE = "not-finite.safetensors"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from airfast.data.dataset import DeviceClips
-from airfast.methods.shared import average_gradients
+from airfast.methods.shared_batch import average_gradients
 from airfast.runs.checkpoint import TrainingState
 
 PLAIN_STEPS = 2  # before a capture: they make Adam's moments and cuBLAS's workspace, and are steps like any other

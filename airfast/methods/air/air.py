@@ -24,7 +24,7 @@ from airfast.methods.air.losses import (
 )
 from airfast.methods.air.optimiser import adam, refresh_heads
 from airfast.methods.method import Epoch, Method, plain
-from airfast.methods.shared import all_rows, own_rows
+from airfast.methods.shared_batch import all_rows, own_rows
 from airfast.models.deployed import DeployedEncoder
 from airfast.models.encoder import Encoder, drawn_apart
 from airfast.models.heads import ClusterHead, Projector

@@ -1,4 +1,4 @@
-"""What four ranks do in test_together.py: python together_at_work.py FOLDER PORT; prints how each ended."""
+"""What four ranks do in test_shared_run.py: python shared_run_at_work.py FOLDER PORT; prints how each ended."""
 
 import json
 import os

@@ -5,7 +5,7 @@ import os
 
 import pandas as pd
 import pytest
-import together_at_work as at_work
+import shared_run_at_work as at_work
 
 from airfast.config import load_config
 from airfast.runs.folder import read_metrics
