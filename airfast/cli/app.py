@@ -223,24 +223,27 @@ def given(seed: int | None, epochs: int | None, method: str | None) -> dict[str,
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    protocol: Annotated[str, typer.Option(help="linear, knn, finetune, semi or transfer")] = "linear",
+    protocol: Annotated[str, typer.Option(help="linear, knn, few, finetune, semi or transfer")] = "linear",
     data: Annotated[Path | None, typer.Option(help="A prepared set; the run's own if not given.")] = None,
     to: Annotated[Path | None, typer.Option(help="The prepared set that a transfer is fine-tuned on.")] = None,
     fraction: Annotated[str, typer.Option(help="Shares of the labels, for semi.")] = "0.01,0.05,0.1,0.5",
+    each: Annotated[str, typer.Option(help="Labelled clips a class, for few.")] = "1,2,3,5,10",
     split: Annotated[
         str | None, typer.Option(help="random, subject, group or family: a new split for every seed; else the run's.")
     ] = None,
     nuisance: Annotated[
         str, typer.Option(help="group or subject: take the means of the training clips' out of every row's features.")
     ] = "none",
-    seeds: Annotated[int, typer.Option(help="Repetitions of what is random.")] = 5,
+    seeds: Annotated[
+        int | None, typer.Option(help="Repetitions of what is random: 5, or 20 of few, if not given.")
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Evaluate a run's encoder by a protocol, beside its baselines."""
     from airfast.cli.console import counting
     from airfast.cli.screen import show_classes, show_evaluation
     from airfast.evaluate.report import evaluate as measure
-    from airfast.evaluate.report import parse_fractions, target
+    from airfast.evaluate.report import parse_each, parse_fractions, target
 
     with counting("fine-tuning") as progress:
         found = measure(
@@ -253,6 +256,7 @@ def evaluate(
             parse_fractions(fraction),
             progress,
             nuisance,  # type: ignore[arg-type]
+            parse_each(each),
         )
     show_evaluation(found, f"{protocol} protocol, {run}" + (f", to {to}" if to else ""))
     show_classes(found)

@@ -20,6 +20,7 @@ from airfast.data.skeleton import canonical
 from airfast.data.source import EMBEDDED, open_motion
 from airfast.device import pick_device
 from airfast.errors import InputError
+from airfast.evaluate.conclusion import conclusion
 from airfast.evaluate.head import HeadReport
 from airfast.evaluate.report import Evaluation, evaluate_frozen
 from airfast.evaluate.table import Row
@@ -130,7 +131,7 @@ def show_evaluation(found: Evaluation, title: str) -> None:
     """The table of an evaluation: accuracy with its 95 % interval, macro-F1 and balanced accuracy; then its notes."""
     spread = f", mean ± sd over seeds ({found.varies})" if found.varies else ""
     console.print(f"{title}: percent{spread}", style="italic", highlight=False, soft_wrap=True)
-    shares = len({row.fraction for row in found.rows}) > 1
+    shares = len({row.labelled for row in found.rows}) > 1
     table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False)  # the widest table just fits 80 characters
     for name in ("labels", "features", "probe")[0 if shares else 1 :]:
         table.add_column(name, no_wrap=True)
@@ -140,7 +141,7 @@ def show_evaluation(found: Evaluation, title: str) -> None:
         figures = [f"{each} ± {sd}" if len(row.scores) > 1 else each for each, sd in percentages(row)]
         if shares:
             figures[1:] = [each for each, _ in percentages(row)[1:]]
-        named = [f"{100 * (row.fraction or 1):g} %", row.features, row.probe]
+        named = [row.labelled or "all", row.features, row.probe]
         table.add_row(*named[0 if shares else 1 :], figures[0], interval(row), *figures[1:])
     console.print(table)
     for note in found.notes:
@@ -159,7 +160,7 @@ def interval(row: Row) -> str:
 def show_classes(found: Evaluation) -> None:
     """What the last epoch of the pre-trained encoder makes of every class, and the classes it takes it for."""
     row = [each for each in found.rows if each.features == "pre-trained" and "best" not in each.probe][-1]
-    share = f" on {100 * row.fraction:g} % of the labels" if row.fraction else ""
+    share = f", labels: {row.labelled}" if row.labelled else ""
     console.print(f"pre-trained, {row.probe}{share}, by class", style="italic", highlight=False)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("class", no_wrap=True)
@@ -244,6 +245,8 @@ def show_quality(run: Path, device: str) -> None:
         return
     synthetic = ", synthetic data" if read_split(run)["data"] == EMBEDDED else ""
     show_evaluation(found, f"frozen features on the test clips of {run}{synthetic}")
+    if said := conclusion(found.rows):
+        console.print(f"so: {said}", highlight=False, soft_wrap=True)
 
 
 def show_table1(record: dict[str, Any]) -> None:

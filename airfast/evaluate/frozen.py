@@ -1,9 +1,11 @@
 """Protocols that leave the encoder as it is: features once, probes on top (METHOD 7)."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from airfast.data.motion import MotionSet
@@ -13,6 +15,7 @@ from airfast.evaluate.baselines import forest, hand_made, logistic, majority
 from airfast.evaluate.knn import knn_predict
 from airfast.evaluate.linear import linear_probe, standardise
 from airfast.evaluate.metrics import Integers
+from airfast.evaluate.semi import draw_few
 from airfast.evaluate.table import Row
 from airfast.evaluate.task import Task
 from airfast.methods.choose import build_deployed
@@ -109,4 +112,29 @@ def knn_rows(sources: dict[str, Tensor], task: Task) -> list[Row]:
         for k in NEIGHBOURS:
             predicted = knn_predict(train, labels, test, k, task.classes)
             rows.append(Row(name, f"{k}-NN", (task.score(np.asarray(predicted)),)))
+    return rows
+
+
+def few_rows(sources: dict[str, Tensor], task: Task, counts: Sequence[int], seeds: int, first: int = 0) -> list[Row]:
+    """Logistic regression from a few labelled clips of every class, on features standardised by all training clips.
+
+    What is standardised by needs no labels, and a handful of clips would say little of it.
+
+    Args:
+        sources: features (N, D) by name.
+        task: clips and labels.
+        counts: labelled clips a class; all there are of a smaller class.
+        seeds: draws of the labelled clips; a draw is the same for every source.
+        first: seed of the first draw.
+    """
+    labels = task.motion.labels[task.train]
+    rows = [majority_row(task)]
+    drawn = {count: [draw_few(labels, count, seed) for seed in range(first, first + seeds)] for count in counts}
+    for name, features in sources.items():
+        train, test = (each.numpy() for each in standardise(features[task.train], features[task.test]))
+        for count, draws in drawn.items():
+            fitted = (LogisticRegression(C=1.0, max_iter=5000).fit(train[kept], labels[kept]) for kept in draws)
+            scores = tuple(task.score(model.predict(test)) for model in fitted)
+            clips = float(np.mean([len(kept) for kept in draws]))
+            rows.append(Row(name, "logistic", scores, clips=clips, each=count))
     return rows

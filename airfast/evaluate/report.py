@@ -18,6 +18,7 @@ from airfast.evaluate.baselines import hand_made, logistic
 from airfast.evaluate.finetune import fine_tune
 from airfast.evaluate.frozen import (
     Nuisance,
+    few_rows,
     frozen_features,
     hand_made_rows,
     knn_rows,
@@ -32,12 +33,17 @@ from airfast.evaluate.task import Task, draw_tasks, open_task
 from airfast.models.deployed import Deployed
 from airfast.runs.checkpoint import load_encoder
 
-Protocol = Literal["linear", "knn", "finetune", "semi", "transfer"]
+Protocol = Literal["linear", "knn", "few", "finetune", "semi", "transfer"]
+FROZEN = ("linear", "knn", "few")
 FRACTIONS = (0.01, 0.05, 0.1, 0.5)  # Table III
+FEW = (1, 2, 3, 5, 10)  # labelled clips a class
+FEWEST = (1, 5)  # of them, when training has just ended
+SEEDS, DRAWS = 5, 20  # draws of a few clips differ much, and cost little
 
 VARIES = {
     "linear": "probe weights and batches",
     "knn": "",
+    "few": "the labelled clips",
     "finetune": "classifier weights, batches and views",
     "semi": "the labelled clips, classifier weights, batches and views",
     "transfer": "classifier weights, batches and views",
@@ -66,12 +72,13 @@ def evaluate(
     run: Path | str,
     protocol: Protocol,
     data: Source = None,
-    seeds: int = 5,
+    seeds: int | None = None,
     device: str = "auto",
     split: Drawn | None = None,
     fractions: Sequence[float] = FRACTIONS,
     progress: Progress | None = None,
     nuisance: Nuisance = "none",
+    each: Sequence[int] = FEW,
 ) -> Evaluation:
     """Evaluate a run's encoder by one protocol; the table is saved in the run folder as JSON too.
 
@@ -81,16 +88,17 @@ def evaluate(
 
     Args:
         run: a run folder.
-        protocol: linear and knn leave the encoder frozen, in eval mode; finetune trains it too; semi does so with a
-            share of the labels; transfer fine-tunes on another set.
+        protocol: linear, knn and few leave the encoder frozen, in eval mode, few with a few labels of every class;
+            finetune trains it too; semi does so with a share of the labels; transfer fine-tunes on another set.
         data: a prepared folder or a set in memory; the run's own by default. The target of a transfer.
-        seeds: repetitions of what is random.
+        seeds: repetitions of what is random; None for 5, or for the 20 draws of few.
         device: auto, cpu or cuda.
         split: random, subject, group or family; None for the run's own.
         fractions: shares of the labels for semi.
         progress: called as (done, in all) while encoders are fine-tuned.
-        nuisance: group or subject: take from every row's features, for linear and knn, what tells the training clips'
-            actions or people apart; for a fair comparison with a run that was told them (``air.nuisance``).
+        nuisance: group or subject: take from every row's features, where they are frozen, what tells the training
+            clips' actions or people apart; for a fair comparison with a run that was told them (``air.nuisance``).
+        each: labelled clips a class for few; all there are of a smaller class.
 
     Raises:
         InputError: not a run, a set of another layout or without labels, nothing to test on, a wrong option.
@@ -98,21 +106,23 @@ def evaluate(
     Source: METHOD 7, Section IV-B.
     """
     run = Path(run)
-    check_options(protocol, data, seeds, split, fractions, nuisance)
+    seeds = (DRAWS if protocol == "few" else SEEDS) if seeds is None else seeds
+    check_options(protocol, data, seeds, split, fractions, nuisance, each)
     encoder = load_encoder(run)
     with alone_in(run):
         place = pick_device(device)
         tasks = draw_tasks(run, encoder, data, split, seeds) if split else [open_task(run, encoder, data)]
-        if protocol in ("linear", "knn"):
+        if protocol in FROZEN:
             sources = frozen_features(encoder, tasks[0].motion, place)
             given = [told(sources, task.motion, nuisance, task.train) for task in tasks]
-            rows = frozen_table(protocol, given, tasks, seeds)
+            rows = frozen_table(protocol, given, tasks, seeds, sorted(set(each)))
             if protocol == "linear":
                 rows[1:1] = hand_made_table(given, tasks, seeds)
         else:
             shares = tuple(sorted(set(fractions))) if protocol == "semi" else (1.0,)
             rows = tuned_table(encoder, tasks, seeds, shares, place, progress)
         notes = tasks[0].notes + (fraction_notes(rows, tasks[0]) if protocol == "semi" else ())
+        notes += few_notes(tasks[0], each) if protocol == "few" else ()
         if nuisance != "none":
             notes += (f"every row: directions between the means of the training clips' {nuisance}s are projected out",)
         found = Evaluation(tuple(rows), tasks[0].motion.classes, notes, varies(protocol, split))
@@ -121,23 +131,30 @@ def evaluate(
 
 
 def evaluate_frozen(run: Path | str, device: str = "auto", seeds: int = 5) -> Evaluation:
-    """The linear and the kNN protocol of a run on its own data, from one encoding; both are saved as by evaluate."""
+    """Linear, kNN and a few labels of a run on its own data, from one encoding; saved as by evaluate."""
     run = Path(run)
     encoder = load_encoder(run)
     with alone_in(run):
         tasks = [open_task(run, encoder)]
         sources = frozen_features(encoder, tasks[0].motion, pick_device(device))
         rows: list[Row] = []
-        for protocol in ("linear", "knn"):
-            table = frozen_table(protocol, [sources], tasks, seeds)
+        for protocol in FROZEN:
+            draws = DRAWS if protocol == "few" else seeds
+            table = frozen_table(protocol, [sources], tasks, draws, FEWEST)
             found = Evaluation(tuple(table), tasks[0].motion.classes, tasks[0].notes, varies(protocol, None))
             save(run, protocol, None, tasks, None, found)
             rows += table[1:] if rows else table
-    return replace(found, rows=tuple(rows), varies=varies("linear", None))
+    return replace(found, rows=tuple(rows), varies=f"{VARIES['linear']}; of few labels {VARIES['few']}")
 
 
 def check_options(
-    protocol: str, data: Source, seeds: int, split: str | None, fractions: Sequence[float], nuisance: str
+    protocol: str,
+    data: Source,
+    seeds: int,
+    split: str | None,
+    fractions: Sequence[float],
+    nuisance: str,
+    each: Sequence[int],
 ) -> None:
     """Raise InputError for an option that is wrong, before anything is read."""
     known = get_args(Protocol)
@@ -151,12 +168,14 @@ def check_options(
         raise InputError(f"--split {split}: expected {', '.join(get_args(Drawn)[:-1])} or {get_args(Drawn)[-1]}")
     if nuisance not in get_args(Nuisance):
         raise InputError(f"--nuisance {nuisance}: expected none, group or subject")
-    if nuisance != "none" and protocol not in ("linear", "knn"):
-        raise InputError(f"--nuisance {nuisance}: of linear and knn, which leave the features as they are")
-    if not fractions or not all(0 < each <= 1 for each in fractions):
+    if nuisance != "none" and protocol not in FROZEN:
+        raise InputError(f"--nuisance {nuisance}: of linear, knn and few, which leave the features as they are")
+    if not fractions or not all(0 < share <= 1 for share in fractions):
         raise InputError(
-            f"--fraction {','.join(f'{each:g}' for each in fractions)}: expected shares above 0, at most 1"
+            f"--fraction {','.join(f'{share:g}' for share in fractions)}: expected shares above 0, at most 1"
         )
+    if not each or min(each) < 1:
+        raise InputError(f"--each {','.join(map(str, each))}: expected numbers of clips, 1 or more")
 
 
 def parse_fractions(text: str) -> tuple[float, ...]:
@@ -165,6 +184,14 @@ def parse_fractions(text: str) -> tuple[float, ...]:
         return tuple(float(each) for each in text.split(","))
     except ValueError:
         raise InputError(f"--fraction {text}: expected numbers with commas between, e.g. 0.01,0.1") from None
+
+
+def parse_each(text: str) -> tuple[int, ...]:
+    """``1,3`` to numbers; InputError where it is none."""
+    try:
+        return tuple(int(each) for each in text.split(","))
+    except ValueError:
+        raise InputError(f"--each {text}: expected whole numbers with commas between, e.g. 1,3") from None
 
 
 def target(protocol: str, data: Path | None, to: Path | None) -> Path | None:
@@ -186,10 +213,17 @@ def shared(tasks: list[Task]) -> float:
     return sum(len(task.test) / len(task.train) for task in tasks) / len(tasks) if len(tasks) > 1 else 0
 
 
-def frozen_table(protocol: str, given: list[dict[str, Tensor]], tasks: list[Task], seeds: int) -> list[Row]:
-    """The rows of linear or knn over seeds; each task is given the features of every source."""
+def frozen_table(
+    protocol: str, given: list[dict[str, Tensor]], tasks: list[Task], seeds: int, each: Sequence[int]
+) -> list[Row]:
+    """The rows of linear, knn or few over seeds; each task is given the features of every source."""
     if protocol == "knn":
-        return over_seeds([knn_rows(*each) for each in zip(given, tasks, strict=True)], shared(tasks))
+        return over_seeds([knn_rows(*both) for both in zip(given, tasks, strict=True)], shared(tasks))
+    if protocol == "few":
+        if len(tasks) == 1:
+            return few_rows(given[0], tasks[0], each, seeds)
+        found = [few_rows(given[seed], task, each, 1, seed) for seed, task in repeats(tasks, seeds)]
+        return over_seeds(found, shared(tasks))
     if len(tasks) == 1:
         return linear_rows(given[0], tasks[0], seeds)
     found = [linear_rows(given[seed], task, 1, seed) for seed, task in repeats(tasks, seeds)]
@@ -268,6 +302,13 @@ def fraction_notes(rows: Sequence[Row], task: Task) -> tuple[str, ...]:
         + (f" (one of each of the {present} classes at least)" if clips > 1.5 * fraction * len(task.train) else "")
         for fraction, clips in drawn.items()
     )
+
+
+def few_notes(task: Task, each: Sequence[int]) -> tuple[str, ...]:
+    """Classes that have fewer clips than were asked for."""
+    labels = task.motion.labels[task.train]
+    small = [name for label, name in enumerate(task.motion.classes) if 0 < (labels == label).sum() < max(each)]
+    return (f"fewer than {max(each)} training clips of {', '.join(small)}: all of them",) if small else ()
 
 
 def varies(protocol: str, split: str | None) -> str:

@@ -29,6 +29,7 @@ class Row:
         scores: one a seed; a single one where nothing is random.
         fraction: share of the training labels that was asked for, of protocols that fine-tune.
         clips: labelled clips that they really trained on, the mean over seeds.
+        each: labelled clips a class that were asked for, of the few-label protocol.
         shared: test clips over training clips where every seed drew a split of its own, else 0; see :func:`half_width`.
     """
 
@@ -38,6 +39,7 @@ class Row:
     fraction: float | None = None
     clips: float | None = None
     shared: float = 0
+    each: int | None = None
 
     def values(self, figure: str) -> list[float]:
         """One value a seed of accuracy, macro_f1 or balanced_accuracy."""
@@ -66,6 +68,11 @@ class Row:
         """(classes, classes) test clips of all seeds; rows are the true classes."""
         return np.asarray(np.sum([each.confusion for each in self.scores], axis=0), dtype=np.int64)
 
+    @property
+    def labelled(self) -> str:
+        """How many of the labels were known, in words; empty where all were."""
+        return labels_known(self.fraction, self.each)
+
     def record(self) -> dict[str, Any]:
         """The row as JSON."""
         figures = {}
@@ -74,13 +81,21 @@ class Row:
             interval = None if half is None else [mean - half, mean + half]
             figures[figure] = {"mean": mean, "sd": self.sd(figure), "interval_95": interval}
         scores = [vars(each) | {"recall": defined(each.recall)} for each in self.scores]
-        extra = {} if self.fraction is None else {"fraction": self.fraction, "clips": self.clips}
+        asked = {"fraction": self.fraction, "each": self.each}
+        extra = {name: value for name, value in (asked | {"clips": self.clips}).items() if value is not None}
         return (
             {"features": self.features, "probe": self.probe, "scores": scores}
             | figures
             | {"recall": defined(self.recall()), "confusion": self.confusion().tolist()}
             | extra
         )
+
+
+def labels_known(fraction: float | None, each: int | None) -> str:
+    """``fraction`` and ``each`` of a row, in words; empty for neither."""
+    if each is not None:
+        return f"{each} a class"
+    return "" if fraction is None else f"{100 * fraction:g} %"
 
 
 def half_width(values: Sequence[float], shared: float = 0) -> float | None:

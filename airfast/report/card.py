@@ -21,7 +21,7 @@ from airfast.errors import InputError
 from airfast.evaluate.head import read_report
 from airfast.plots.run_features import PRE_TRAINED
 from airfast.record import write_record
-from airfast.report.protocols import FIGURES, read_all, spread
+from airfast.report.protocols import FIGURES, labelled, read_all, spread
 from airfast.runs.checkpoint import ENCODER, load_encoder
 from airfast.runs.folder import METRICS, open_set, read_config, read_environment, read_split
 
@@ -150,7 +150,7 @@ def results(tables: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
         for row in record["rows"]:
             if row["features"] != PRE_TRAINED or "best" in row["probe"]:
                 continue
-            few = f", {100 * row['fraction']:g} % of the labels" if "fraction" in row else ""
+            few = f", labels: {labelled(row)}" if labelled(row) else ""
             yield {
                 "task": {"type": "other", "name": f"{record.get('protocol')} protocol, {row['probe']}{few}"},
                 "dataset": {"type": "other", "name": record.get("set") or "without a name"},
@@ -186,7 +186,7 @@ def evaluated(tables: dict[str, dict[str, Any]], folder: Path) -> Iterator[str]:
         yield f"mean ± standard deviation over {record.get('varies_over_seeds') or 'seeds'}, in per cent."
         yield f"\n| features | read by | {' | '.join(FIGURES.values())} |\n|---|---|{'--:|' * len(FIGURES)}"
         for row in record["rows"]:
-            few = f" ({100 * row['fraction']:g} % of the labels)" if "fraction" in row else ""
+            few = f" (labels: {labelled(row)})" if labelled(row) else ""
             figures = " | ".join(spread(row.get(figure)) for figure in FIGURES)
             yield f"| {plain(row['features'])}{few} | {plain(row['probe'])} | {figures} |"
         yield ""

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from airfast.errors import InputError
+from airfast.evaluate.table import labels_known
 from airfast.plots.confusion import draw_confusion, find_row, row_shares
 from airfast.plots.run_features import PRE_TRAINED, UNTRAINED
 from airfast.report.markup import Html, code, element, missing, paragraph, picture, section, table
@@ -37,16 +38,21 @@ def protocols(run: Path, records: dict[str, Record]) -> Html:
     return section("protocols", "Protocols", intro, *(one(name, record) for name, record in records.items()))
 
 
+def labelled(row: Record) -> str:
+    """How many of the labels a row of a table knew, in words; empty for all."""
+    return labels_known(row.get("fraction"), row.get("each"))
+
+
 def one(name: str, record: Record) -> Html:
     """The table of one evaluation with its notes."""
     rows = record["rows"]
-    few = any("fraction" in row for row in rows)
+    few = any(labelled(row) for row in rows)
     head = ["features", "read by", *(["labels"] if few else []), *FIGURES.values(), "seeds"]
     cells = [
         [
             element("strong", row["features"]) if row["features"] == PRE_TRAINED else row["features"],
             row["probe"],
-            *([f"{100 * row['fraction']:g} %" if "fraction" in row else "–"] if few else []),
+            *([labelled(row) or "–"] if few else []),
             *(spread(row.get(figure)) for figure in FIGURES),
             len(row.get("scores", ())),
         ]

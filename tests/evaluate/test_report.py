@@ -3,14 +3,17 @@ import json
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 
 from airfast.config import load_config
 from airfast.deploy.embed import encode
 from airfast.errors import InputError
 from airfast.evaluate import finetune, report
-from airfast.evaluate.frozen import told, untrained_like
+from airfast.evaluate.frozen import few_rows, told, untrained_like
 from airfast.evaluate.linear import standardise
 from airfast.evaluate.report import evaluate, evaluate_frozen
+from airfast.evaluate.semi import draw_few
+from airfast.evaluate.task import Task
 from airfast.runs.checkpoint import load_encoder
 from airfast.training.pretrain import pretrain
 from tests.conftest import TINY, on_layout
@@ -87,7 +90,7 @@ def test_what_is_told_is_what_the_training_clips_tell(walkers):
     ("protocol", "nuisance", "message"),
     [
         ("linear", "action", "--nuisance action: expected none, group or subject"),
-        ("semi", "subject", "--nuisance subject: of linear and knn"),
+        ("semi", "subject", "--nuisance subject: of linear, knn and few"),
         ("knn", "group", "--nuisance group: the group of clip actor"),
     ],
 )
@@ -108,11 +111,11 @@ def test_a_frozen_encoder_is_left_as_it_is(run, walkers):
         assert all(each.grad is None for each in frozen.parameters())
 
 
-def test_one_encoding_gives_the_tables_of_both_frozen_protocols(run, monkeypatch):
-    both = evaluate_frozen(run, "cpu", seeds=2)
-    apart = [*evaluate(run, "linear", seeds=2).rows, *evaluate(run, "knn").rows[1:]]
-    apart = [row for row in apart if row.probe not in ("logistic", "forest")]
-    assert list(both.rows) == apart
+def test_one_encoding_gives_the_tables_of_the_frozen_protocols(run):
+    together = evaluate_frozen(run, "cpu", seeds=2)
+    linear = [row for row in evaluate(run, "linear", seeds=2).rows if row.probe not in ("logistic", "forest")]
+    apart = [*linear, *evaluate(run, "knn").rows[1:], *evaluate(run, "few", each=(1, 5)).rows[1:]]
+    assert list(together.rows) == apart
 
 
 def test_an_explicit_set_uses_the_runs_split(run):
@@ -138,6 +141,34 @@ def test_a_split_for_every_seed_says_what_pre_training_has_seen(run):
     assert any(note.startswith("split of seed 0: ") and "subjects are on both sides" in note for note in linear.notes)
     assert not any("subjects are on both sides" in note for note in found.notes)
     assert {row.shared for row in evaluate(run, "knn", device="cpu").rows} == {0}  # one split, the run's
+
+
+def test_a_few_labels_of_every_class(run):
+    found = evaluate(run, "few", each=(3, 1, 30), device="cpu")
+    told = ["hand-made", "untrained", "pre-trained"]
+    assert [(row.features, row.each) for row in found.rows[1:]] == [
+        (name, count) for name in told for count in (1, 3, 30)
+    ]
+    assert [row.clips for row in found.rows[1:4]] == [5, 15, 48]
+    assert [len(row.scores) for row in found.rows[1:]] == [20] * 9
+    assert found.notes[-1] == "fewer than 30 training clips of angry, fearful, happy, neutral, sad: all of them"
+    assert np.std(found.rows[-1].values("accuracy")) == 0  # all labels: nothing is drawn
+    assert found.rows[1].mean("accuracy") < found.rows[3].mean("accuracy")
+    record = read(run / "evaluate-few.json")["rows"][1]
+    assert (record["features"], record["each"], record["clips"]) == ("hand-made", 1, 5)
+    drawn = evaluate(run, "few", seeds=2, each=(1,), split="subject", device="cpu", nuisance="subject")
+    assert [len(row.scores) for row in drawn.rows] == [2] * 4
+    assert drawn.rows[1].shared > 0
+
+
+def test_few_labels_are_standardised_by_all_training_clips(walkers):
+    task = Task(walkers, np.arange(40), np.arange(40, 60))
+    features = torch.randn(60, 8, generator=torch.Generator().manual_seed(0)) * 50 + 10
+    (row,) = few_rows({"x": features}, task, (2,), 1, first=3)[1:]
+    labels, (train, test) = walkers.labels[:40], standardise(features[:40], features[40:])
+    kept = draw_few(labels, 2, 3)
+    model = LogisticRegression(max_iter=5000).fit(train[kept], labels[kept])
+    assert row.scores[0].accuracy == np.mean(model.predict(test) == walkers.labels[40:])
 
 
 def test_fine_tuning_has_its_baselines(run, quick):
@@ -193,10 +224,14 @@ def test_transfer_from_a_native_skeleton(walkers, tiny, quick, tmp_path):
 
 
 def test_wrong_inputs(run, walkers, tmp_path):
-    with pytest.raises(InputError, match="--protocol liner: expected linear, knn, finetune, semi or transfer"):
+    with pytest.raises(InputError, match="--protocol liner: expected linear, knn, few, finetune, semi or transfer"):
         evaluate(run, "liner")  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"--fraction 0,0\.5: expected shares above 0"):
         evaluate(run, "semi", fractions=(0, 0.5))
+    with pytest.raises(InputError, match=r"--each 0,2: expected numbers of clips, 1 or more"):
+        evaluate(run, "few", each=(0, 2))
+    with pytest.raises(InputError, match=r"--each one: expected whole numbers with commas between"):
+        report.parse_each("one")
     with pytest.raises(InputError, match="--split actor: expected random, subject, group or family"):
         evaluate(run, "knn", split="actor")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="say with --to"):
