@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -14,6 +13,9 @@ from airfast.errors import InputError
 from airfast.labels.engine import generate_labels
 from airfast.labels.result import LabelSet
 from airfast.labels.statistics import adjusted_mutual_information, contingency
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SWEEP = tuple(round(0.40 + 0.05 * step, 2) for step in range(9))  # 0.4 to 0.8, the range of AIR's Fig. 5
 
@@ -34,7 +36,7 @@ class Stability:
         reason: why that one, in one line.
     """
 
-    table: pd.DataFrame
+    table: "pd.DataFrame"
     sets: tuple[LabelSet, ...]
     compactness: Tensor
     independence: Tensor
@@ -66,6 +68,8 @@ def stability(features: Any, eps: Sequence[float] = SWEEP, **options: Any) -> St
     tables = (contingency(a.labels + 1, b.labels, b.num_clusters) for a, b in pairwise(sets))  # noise is one more
     agreed = [adjusted_mutual_information(table) for table in tables]
     unknown = torch.full_like(shared[0], torch.nan)
+    import pandas as pd
+
     table = pd.DataFrame(
         {
             "eps": radii,
@@ -94,7 +98,7 @@ def overlap(first: Tensor, second: Tensor) -> Tensor:
     return shared
 
 
-def plateau(table: pd.DataFrame) -> tuple[float, str]:
+def plateau(table: "pd.DataFrame") -> tuple[float, str]:
     """The inner eps of at least two clusters whose labels agree best with those of both its neighbours."""
     eps, clusters, agreed = (table[name].to_numpy() for name in ("eps", "clusters", "ami_next"))
     inner = [i for i in range(1, len(eps) - 1) if clusters[i] >= 2]

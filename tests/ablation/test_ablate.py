@@ -51,7 +51,7 @@ def test_a_killed_run_is_resumed_and_a_finished_one_is_not_made_again(folder, on
             os.kill(process.pid, signal.SIGKILL)
 
     monkeypatch.setattr(sweep, "start", remember)
-    monkeypatch.setattr(sweep, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(sweep, "POLL_SECONDS", 0.1)
     (record,) = ablate(folder, "eps", kill_once)
     victim = started[0][0]
     assert any(line.startswith("killed by signal 9 after") and victim in line for line in news)

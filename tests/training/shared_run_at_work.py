@@ -5,12 +5,17 @@ import os
 import shutil
 import signal
 import warnings
+from functools import cache
 
+import numpy as np
+import torch
 import torch.distributed as dist
 
 from airfast.config import load_config
 from airfast.data.synthetic import synthetic_walkers
 from airfast.errors import InputError, NonFiniteLoss
+from airfast.labels import generate_labels
+from airfast.labels.statistics import adjusted_mutual_information
 from airfast.methods.air import amdl
 from airfast.methods.air.air import Air
 from airfast.ranks import launched
@@ -25,6 +30,7 @@ COUNTS = (2, 4)
 OVER = (*TINY, "train.epochs=4", "train.checkpoint_every=2", "train.batch_size=15")  # which no number of ranks divides
 
 
+@cache
 def walkers():
     return synthetic_walkers(clips=48, seed=0)
 
@@ -87,5 +93,14 @@ def work(place, ports, rank):
     (place / f"{rank}.json").write_text(json.dumps(said))
 
 
+def load():
+    """Have read, before there are ranks, what each would read for itself; no step: autograd does not outlive a fork."""
+    walkers()
+    generate_labels(np.eye(40, dtype=np.float32)).to_frame()  # Numba's caches and pandas
+    adjusted_mutual_information(np.eye(2, dtype=np.int64))  # scikit-learn
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # torch's compiler, two seconds, which nothing here uses
+
+
 if __name__ == "__main__":
+    load()
     fork_ranks(COUNT, work)

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-import pandas as pd
 import torch
 
 from airfast.errors import InputError, in_one_line
@@ -230,4 +229,6 @@ def frame(columns: dict[str, torch.Tensor]) -> Any:
 
         with ordered(first.device):
             return cudf.DataFrame({name: cupy.asarray(column) for name, column in columns.items()})
+    import pandas as pd
+
     return pd.DataFrame({name: column.cpu().numpy() for name, column in columns.items()})
