@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from airfast.data.dataset import FEATURE_BATCH, DeviceClips
-from airfast.evaluate.linear import standardisation
+from airfast.evaluate.linear import fitted_logistic, standardisation
 from airfast.models.deployed import Deployed
 
 ENCODER_RATE, CLASSIFIER_RATE, WEIGHT_DECAY = 2e-4, 2e-3, 5e-4
@@ -36,17 +36,21 @@ class FineTuned:
 
 
 class Classifier(nn.Module):
-    """A linear layer behind a fixed standardisation, so that one learning rate suits every encoder and width."""
+    """A linear layer behind a fixed standardisation, so that one learning rate suits every encoder and width.
 
-    def __init__(self, features: Tensor, classes: int, generator: Generator) -> None:
+    It begins as the logistic regression of the features that it is given.
+    """
+
+    def __init__(self, features: Tensor, labels: Tensor, classes: int) -> None:
         super().__init__()
         mean, scale = standardisation(features)
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
+        begun = fitted_logistic(features.cpu(), labels.cpu().numpy(), classes)  # reads features of sd 1, this one less
         self.linear = nn.Linear(features.shape[1], classes, device=features.device)
         with torch.no_grad():
-            self.linear.weight.copy_(torch.randn(self.linear.weight.shape, generator=generator) * 0.01)
-            self.linear.bias.zero_()
+            self.linear.weight.copy_(begun.weight * (features.shape[1] ** 0.5 / 8))
+            self.linear.bias.copy_(begun.bias)
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (B, D) to logits (B, classes)."""
@@ -66,11 +70,13 @@ def fine_tune(
 ) -> FineTuned:
     """Train a copy of an encoder and a linear classifier on labelled clips; the encoder given is left as it is.
 
-    The paper names no settings for this. Its optimiser is kept (Adam, weight decay 5e-4): the plain SGD of its family
-    diverges where an encoder's features hardly vary. Rates are 2e-4 for the encoder, below pre-training's, and 2e-3
-    for the classifier, which starts from nothing; 30 epochs, both ×0.1 after 24. An epoch has at least 10 steps, in
-    batches of 16 to 64; where the clips are too few for that it goes over them again. Views are the default
-    augmentation's (crop of 0.5–1, mirror, small turn, jitter), also for encoders pre-trained on harsher ones.
+    The classifier begins as the logistic regression of the features: begun at random it first moves the encoder to
+    where no class is (Kumar et al., Fine-tuning can distort pretrained features, ICLR 2022). The paper names no
+    settings. Its optimiser is kept (Adam, weight decay 5e-4): the plain SGD of its family diverges where an encoder's
+    features hardly vary. Rates are 2e-4 for the encoder, below pre-training's, and 2e-3 for the classifier; 30 epochs,
+    both ×0.1 after 24. An epoch has at least 10 steps, in batches of 16 to 64; where the clips are too few for that it
+    goes over them again. Views are the default augmentation's (crop of 0.5–1, mirror, small turn, jitter), also for
+    encoders pre-trained on harsher ones.
 
     Args:
         encoder: pre-trained or not.
@@ -78,14 +84,14 @@ def fine_tune(
         train, labels: (n,) int64 indices into the set, and their classes.
         test, test_labels: (m,) likewise; the labels are read for the best epoch alone.
         classes: number of classes.
-        seed: of the classifier's weights, the batches and the views.
+        seed: of the batches and the views.
     """
     place = clips.device
     views = replace(clips, inputs=clips.inputs.model_copy(update={"augmentation": "mild"}))
     drawn, generator = Generator().manual_seed(seed), Generator(device=place).manual_seed(seed)
     train, test, labels, test_labels = (each.to(place) for each in (train, test, labels, test_labels))
     encoder = copy.deepcopy(encoder).to(place)
-    classifier = Classifier(features_of(encoder, clips, train), classes, drawn).to(place)
+    classifier = Classifier(features_of(encoder, clips, train), labels, classes).to(place)
     groups = [
         {"params": list(encoder.parameters()), "lr": ENCODER_RATE},
         {"params": list(classifier.parameters()), "lr": CLASSIFIER_RATE},

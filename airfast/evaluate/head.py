@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
 from sklearn.covariance import LedoitWolf
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -25,7 +24,7 @@ from airfast.deploy.head import FOLDER, REPORT, Head, Linear, save_head
 from airfast.device import pick_device
 from airfast.errors import InputError
 from airfast.evaluate.finetune import fine_tune
-from airfast.evaluate.linear import standardisation
+from airfast.evaluate.linear import fitted_logistic
 from airfast.evaluate.metrics import Integers, calibration_error
 from airfast.evaluate.task import open_for
 from airfast.models.deployed import Deployed
@@ -37,7 +36,6 @@ MODELS = ("logistic", "finetuned")
 HELD_OUT = 0.2  # of the labelled training clips, for the temperature
 FARTHEST = 0.99  # of the held-out clips are nearer to the others than what is called unlike them
 TEMPERATURES = (0.05, 20.0)
-ABSENT = -30.0  # logit of a class that a side has no clip of
 
 
 class ReportSchema(Schema):
@@ -198,7 +196,7 @@ def fitted(
     """A classifier of the training clips, the encoder under it, and that encoder's features (N, D) of the whole set."""
     if model == "logistic":
         features = encode(encoder, motion, place)
-        return encoder, logistic(features[train], motion.labels[train], len(motion.classes)), features
+        return encoder, fitted_logistic(features[train], motion.labels[train], len(motion.classes)), features
     answers = torch.from_numpy(motion.labels)
     clips = DeviceClips.from_motion(motion, encoder.config.inputs, place)
     # Only what is left after the last epoch is used: the clip to test on need not be another.
@@ -208,19 +206,6 @@ def fitted(
     weight, bias = behind.linear.weight.detach(), behind.linear.bias.detach()
     linear = Linear(behind.get_buffer("mean"), behind.get_buffer("scale"), weight, bias)
     return tuned.encoder, linear, encode(tuned.encoder, motion, place)
-
-
-def logistic(features: Tensor, labels: Integers, classes: int) -> Linear:
-    """Logistic regression (scikit-learn, C = 1) on features (n, D) of sd 1."""
-    mean, scale = standardisation(features)
-    scale = scale * features.shape[1] ** 0.5 / 8  # sd 1, as the regularisation of the baselines has it
-    learnt = LogisticRegression(C=1.0, max_iter=5000).fit(((features - mean) * scale).numpy(), labels)
-    coefficients, intercepts = (torch.from_numpy(each).float() for each in (learnt.coef_, learnt.intercept_))
-    if len(learnt.classes_) == 2:  # one logit, of the second
-        coefficients, intercepts = (torch.cat([-each, each]) / 2 for each in (coefficients, intercepts))
-    weight, bias = torch.zeros(classes, features.shape[1]), torch.full((classes,), ABSENT)
-    weight[learnt.classes_], bias[learnt.classes_] = coefficients, intercepts
-    return Linear(mean, scale, weight, bias)
 
 
 def best_temperature(logits: Tensor, labels: Tensor) -> float:

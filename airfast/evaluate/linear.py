@@ -3,10 +3,15 @@
 from dataclasses import dataclass
 
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from airfast.deploy.head import Linear
+from airfast.evaluate.metrics import Integers
+
 EPOCHS, DROPS, RATE, BATCH = 150, (120, 140), 0.03, 128
+ABSENT = -30.0  # logit of a class that a side has no clip of
 
 
 @dataclass(frozen=True)
@@ -80,3 +85,16 @@ def standardisation(train: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and scale (D,) of features (n, D); a column that does not vary is scaled to 0."""
     deviation, mean = torch.std_mean(train, dim=0, correction=0)
     return mean, torch.where(deviation > 1e-6, 1 / deviation.clamp(min=1e-6), 0.0) * (8 / train.shape[1] ** 0.5)
+
+
+def fitted_logistic(features: Tensor, labels: Integers, classes: int) -> Linear:
+    """Logistic regression (scikit-learn, C = 1) on features (n, D) of sd 1, on the CPU."""
+    mean, scale = standardisation(features)
+    scale = scale * features.shape[1] ** 0.5 / 8  # sd 1, as the regularisation of the baselines has it
+    learnt = LogisticRegression(C=1.0, max_iter=5000).fit(((features - mean) * scale).numpy(), labels)
+    coefficients, intercepts = (torch.from_numpy(each).float() for each in (learnt.coef_, learnt.intercept_))
+    if len(learnt.classes_) == 2:  # one logit, of the second
+        coefficients, intercepts = (torch.cat([-each, each]) / 2 for each in (coefficients, intercepts))
+    weight, bias = torch.zeros(classes, features.shape[1]), torch.full((classes,), ABSENT)
+    weight[learnt.classes_], bias[learnt.classes_] = coefficients, intercepts
+    return Linear(mean, scale, weight, bias)

@@ -44,9 +44,9 @@ VARIES = {
     "linear": "probe weights and batches",
     "knn": "",
     "few": "the labelled clips",
-    "finetune": "classifier weights, batches and views",
-    "semi": "the labelled clips, classifier weights, batches and views",
-    "transfer": "classifier weights, batches and views",
+    "finetune": "batches and views",
+    "semi": "the labelled clips, batches and views",
+    "transfer": "batches and views",
 }
 
 

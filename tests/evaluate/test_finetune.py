@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 
 from airfast.data.dataset import DeviceClips
 from airfast.evaluate import finetune
 from airfast.evaluate.finetune import FEWEST_STEPS, LARGEST_BATCH, batches, fine_tune
+from airfast.evaluate.linear import standardise
 from airfast.models.deployed import DeployedEncoder
 
 CPU = torch.device("cpu")
@@ -26,6 +28,17 @@ def test_settings_are_those_that_the_docs_name():
     assert (finetune.ENCODER_RATE, finetune.CLASSIFIER_RATE, finetune.WEIGHT_DECAY) == (2e-4, 2e-3, 5e-4)
     assert (finetune.EPOCHS, finetune.DROP, FEWEST_STEPS) == (30, 24, 10)
     assert (finetune.SMALLEST_BATCH, LARGEST_BATCH) == (16, 64)
+
+
+def test_the_classifier_begins_as_the_probe(task):
+    encoder, clips, train, labels, test, _ = task
+    features = finetune.features_of(encoder, clips, train)
+    scaled, asked = (standardise(features, each) for each in (features, finetune.features_of(encoder, clips, test)))
+    sd = features.shape[1] ** 0.5 / 8
+    model = LogisticRegression(max_iter=5000).fit(scaled[0] * sd, labels)
+    begun = finetune.Classifier(features, labels, 5)
+    logits = begun(finetune.features_of(encoder, clips, test)).detach()
+    np.testing.assert_allclose(logits[:, model.classes_], model.decision_function(asked[1] * sd), atol=1e-3)
 
 
 def test_learns_what_it_is_shown_and_leaves_the_encoder_alone(task):
