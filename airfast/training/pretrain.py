@@ -95,7 +95,7 @@ def pretrain(
     ranks = None if group is None else Ranks(group)
     writes = ranks is None or ranks.rank == 0
     if ranks is not None:
-        check_shareable(ranks, config, method, clips)
+        check_shareable(ranks, config, clips)
         method.ranks = ranks
     with ExitStack() as while_it_runs:
         check = while_it_runs.enter_context(listening())

@@ -9,20 +9,17 @@ from collections.abc import Callable
 from airfast.config import Config
 from airfast.data.dataset import DeviceClips
 from airfast.errors import InputError
-from airfast.methods.method import Method
 from airfast.ranks import Ranks
 from airfast.runs.checkpoint import TrainingState
 from airfast.training.stopping import Stopped
 
 
-def check_shareable(ranks: Ranks, config: Config, method: Method, clips: DeviceClips) -> None:
+def check_shareable(ranks: Ranks, config: Config, clips: DeviceClips) -> None:
     """Raise InputError, on all ranks, for what they cannot share, or where one would train something else."""
     if clips.frames.is_cuda:
         raise InputError("group: ranks share the training of CPUs; expected --device cpu, found cuda")
-    if not method.shareable:
-        raise InputError(f"group: expected a method whose batches ranks can share (air), found {config.method}")
-    if config.train.batch_size < ranks.count or len(clips) < ranks.count:
-        fewest = min(config.train.batch_size, len(clips))
+    fewest = len(clips) // -(-len(clips) // config.train.batch_size)  # as training cuts them
+    if fewest < ranks.count:
         raise InputError(f"group: expected a batch of at least one clip a rank, found {fewest} for {ranks.count} ranks")
     ranks.agree_on("configuration", config.to_yaml().encode())
     ranks.agree_on("clips", clips.frames.numpy().data, clips.lengths.numpy().data)
