@@ -178,11 +178,11 @@ class _Normed(torch.autograd.Function):
         return dx.to(own.dtype), None, None, of_weight, of_bias, None, None, None
 
 
-class _Draws(TorchDispatchMode):
+class _Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Random numbers for a rank's rows: drawn for the whole batch, in the order of one process, and the rows taken."""
 
     def __init__(self, ranks: Ranks, count: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count, self.rows = count, slice(*ranks.shards(count)[ranks.rank])
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
