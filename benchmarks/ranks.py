@@ -211,8 +211,8 @@ def table(records, training, found):
             "|---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|",
             *(row(each) for each in records),
             "",
-            f"Training, preset `small`, three epochs of {training[0]['clips']} synthetic clips, of which AIR's last two "
-            f"have labels, {training[0]['ranks']} processes of one thread beside 1:",
+            f"Training, preset `small`, three epochs of {training[0]['clips']} synthetic clips, AIR's last two "
+            f"with labels, {training[0]['ranks']} processes of one thread beside 1:",
             "",
             TRAINING,
             "|---|--:|--:|--:|--:|--:|---|",
