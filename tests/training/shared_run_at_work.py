@@ -32,7 +32,7 @@ COUNTS = (2, 4)
 OVER = (*TINY, "train.epochs=4", "train.checkpoint_every=2", "train.batch_size=15")  # which no number of ranks divides
 
 TWO_STEPS = (
-    *("inputs.frames=16", "model.hidden=8", "train.batch_size=13"),
+    *("inputs.frames=16", "model.hidden=8", "train.batch_size=7"),
     *("train.epochs=1", "train.checkpoint_every=1", "split.kind=none"),
 )
 SIBLINGS = {  # and what takes each through all of its networks and terms within two steps
@@ -48,7 +48,7 @@ AS_ONE = {each: (*TWO_STEPS, *more) for each, more in SIBLINGS.items()} | {"air"
 
 
 def walkers(method="air"):
-    return synthetic_walkers(clips=48 if method == "air" else 26, seed=0)
+    return synthetic_walkers(clips=48 if method == "air" else 14, seed=0)
 
 
 class Layers(nn.Module):
