@@ -186,7 +186,7 @@ def training_row(r):
         f"{clock[0] / clock[1]:.2f} ({clock[0]:.1f} of {clock[1]:.1f} s)",
         f"**{processor[0] / processor[1]:.2f}** ({processor[0]:.1f} of {processor[1]:.1f} s)",
         f"{r['apart']:.0e}",
-        f"{r['sent_mb'] / r['steps_taken']:.2f} MB",
+        f"{r['sent_mb'] / r['steps_taken']:.2f} MB" if "sent_mb" in r else "not counted",
         f"{several['working_mb']:.0f} of {one['working_mb']:.0f} MB",
         f"{r['load'][0]} to {r['load'][1]}",
     ]
