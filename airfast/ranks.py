@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -38,9 +38,12 @@ class Ranks:
     Attributes:
         rank: which of them this is, from 0.
         count: how many they are.
-        waited: seconds spent in exchanges, waiting for others included.
-        sent: bytes handed to others; a sum over ranks counts as sent twice, as rings do it.
+        waited: seconds that this process has spent in exchanges, waiting for others included, whatever the group.
+        sent: bytes that it has handed to others; a sum over ranks counts as sent twice, as rings do it.
     """
+
+    waited: ClassVar[float] = 0.0
+    sent: ClassVar[int] = 0
 
     def __init__(self, group: Any) -> None:
         if not dist.is_available() or not dist.is_initialized() or dist.get_rank(group) < 0:
@@ -48,7 +51,11 @@ class Ranks:
         if dist.get_backend(group) == "nccl":
             raise InputError("group: expected one that exchanges on the CPU (gloo), found nccl")
         self.group, self.rank, self.count = group, dist.get_rank(group), dist.get_world_size(group)
-        self.waited, self.sent = 0.0, 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Count from here what :meth:`account` tells."""
+        self.begun = Ranks.waited, Ranks.sent
 
     def shards(self, n: int) -> list[Run]:
         """n rows cut into a run a rank, (first, last) each, of nearly the same length; of few rows some are empty."""
@@ -132,9 +139,10 @@ class Ranks:
 
     def account(self, seconds: float) -> str:
         """In a line, what each did of so many seconds that all took: the slowest is who the others waited for."""
-        busy, sent = self.each(seconds - self.waited), self.each(self.sent)
-        worked = ", ".join(f"{each:.1f}" for each in busy)
-        return f"{self.count} ranks: at work for {worked} s, the rest spent waiting; sent {sent.sum() / 1e6:.1f} MB"
+        waited, sent = Ranks.waited - self.begun[0], Ranks.sent - self.begun[1]
+        worked = ", ".join(f"{each:.1f}" for each in self.each(seconds - waited))
+        passed = self.each(sent).sum() / 1e6
+        return f"{self.count} ranks: at work for {worked} s, the rest spent waiting; sent {passed:.1f} MB"
 
     @contextmanager
     def _exchange(self, nbytes: int) -> Iterator[None]:
@@ -144,8 +152,8 @@ class Ranks:
         except RuntimeError as error:
             raise RankLost(in_one_line(error)) from error
         finally:
-            self.waited += time.perf_counter() - started
-            self.sent += nbytes
+            Ranks.waited += time.perf_counter() - started
+            Ranks.sent += nbytes
 
 
 def meetings(rank: int, count: int) -> Iterator[tuple[int, int]]:

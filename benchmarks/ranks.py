@@ -1,10 +1,10 @@
 """Labels and training by several processes beside one: seconds, bytes exchanged, memory a rank; what follows on paper.
 
-    python -m benchmarks.ranks [N …] [--ranks 2] [--repeats 3]
+    python -m benchmarks.ranks [N …] [--train METHOD …] [--ranks 2] [--repeats 3]
 
 Each process has one thread. One process and several run in turn, each time anew, on the same features; medians are
 shown, and ratios by the clock and by the processor, which what else runs on a machine disturbs less. Writes ranks.json,
-ranks.md and ranks-paper.md into results/.
+ranks.md and ranks-paper.md into results/; what is not asked for is kept as it was measured before.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from airfast.bench.machine import machine, peak, start_peak
 from airfast.config import load_config
 from airfast.data.synthetic import synthetic_walkers
 from airfast.labels import generate_labels
-from airfast.ranks import launched
+from airfast.ranks import Ranks, launched
 from airfast.training.pretrain import pretrain
 
 RESULTS = Path(__file__).parent / "results"
@@ -71,10 +71,11 @@ def work(kind, n, d):
     print(json.dumps(record))
 
 
-def train(clips):
-    """One rank's part of three epochs, the last two with labels; prints what training took in them."""
+def train(method, clips):
+    """One rank's part of three epochs, AIR's last two with labels; prints what training took in them."""
     torch.set_num_threads(1)
-    config = load_config("small", overrides=("train.epochs=3", "air.warmup=1", "split.kind=none"))
+    over = ("train.epochs=3", "split.kind=none", *(["air.warmup=1"] if method == "air" else []))
+    config = load_config("small", overrides=over, method=method)
     with launched() as ranks, tempfile.TemporaryDirectory() as place:
         group = None if ranks is None else ranks.group
         motion = synthetic_walkers(clips=clips, seed=0)
@@ -88,6 +89,8 @@ def train(clips):
             "steps": {},
             "working_mb": (peak(HOST) - before) / 2**20,
             "losses": [each["loss"] for each in lines],
+            "sent": Ranks.sent,
+            "steps_taken": config.train.epochs * -(-clips // config.train.batch_size),
         }
     print(json.dumps(record))
 
@@ -132,13 +135,17 @@ def middle(records):
     }
 
 
-def compare_training(clips, count, repeats):
+def compare_training(method, clips, count, repeats):
     """Three epochs of the preset small by one process and by several."""
     load = os.getloadavg()[0]
-    ways = in_turn("training", clips, 0, count, repeats)
+    ways = in_turn(method, clips, 0, count, repeats)
     one, several = (ways[ranks][0][0]["losses"] for ranks in ways)
+    first = ways[count][0][0]
     return {
+        "method": method,
         "clips": clips,
+        "sent_mb": first["sent"] / 1e6,
+        "steps_taken": first["steps_taken"],
         "ranks": count,
         "one": middle(ways[1]),
         "several": middle(ways[count]),
@@ -170,20 +177,23 @@ def compare(kind, n, d, count, repeats):
     }
 
 
-def training_line(r):
-    """Three epochs of training, in words."""
-    (c1, c0), (p1, p0), (m1, m0) = (
-        (r["several"][name], r["one"][name]) for name in ("seconds", "processor_seconds", "working_mb")
-    )
-    return (
-        f"Training, preset `small`, three epochs of {r['clips']} synthetic clips, two of them with labels: "
-        f"**{p1 / p0:.2f}** by the processor ({p1:.1f} of {p0:.1f} s), "
-        f"{c1 / c0:.2f} by the clock ({c1:.1f} of {c0:.1f} s), "
-        f"losses apart by {r['apart']:.0e}, memory a rank {m1:.0f} of {m0:.0f} MB, "
-        f"load {r['load'][0]} to {r['load'][1]}."
-    )
+def training_row(r):
+    """Three epochs of a method."""
+    one, several = r["one"], r["several"]
+    clock, processor = ((several[name], one[name]) for name in ("seconds", "processor_seconds"))
+    cells = [
+        r["method"],
+        f"{clock[0] / clock[1]:.2f} ({clock[0]:.1f} of {clock[1]:.1f} s)",
+        f"**{processor[0] / processor[1]:.2f}** ({processor[0]:.1f} of {processor[1]:.1f} s)",
+        f"{r['apart']:.0e}",
+        f"{r['sent_mb'] / r['steps_taken']:.2f} MB" if "sent_mb" in r else "not counted",
+        f"{several['working_mb']:.0f} of {one['working_mb']:.0f} MB",
+        f"{r['load'][0]} to {r['load'][1]}",
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
+TRAINING = "| method | by the clock | by the processor | losses apart | sent a step and rank | memory a rank | load |"
 HEAD = (
     "| features | N | labels | by the clock | by the processor | knn | encode | edges | sent | memory a rank | load |"
 )
@@ -201,7 +211,12 @@ def table(records, training, found):
             "|---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|",
             *(row(each) for each in records),
             "",
-            training_line(training),
+            f"Training, preset `small`, three epochs of {training[0]['clips']} synthetic clips, AIR's last two "
+            f"with labels, {training[0]['ranks']} processes of one thread beside 1:",
+            "",
+            TRAINING,
+            "|---|--:|--:|--:|--:|--:|---|",
+            *(training_row(each) for each in training),
             "",
             machine_line(found),
         ]
@@ -250,16 +265,22 @@ def paper():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("n", type=int, nargs="*", default=[30_000])
+    parser.add_argument("n", type=int, nargs="*")
+    parser.add_argument("--train", nargs="*", default=[])
     parser.add_argument("--d", type=int, default=128)
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
-    records = [
-        compare(kind, n, given.d, given.ranks, given.repeats if n < 50_000 else 1) for n in given.n for kind in KINDS
-    ]
-    training = compare_training(256, given.ranks, given.repeats)
+    before = json.loads((RESULTS / "ranks.json").read_text())
+    labels = {(each["kind"], each["n"]): each for each in before["labels"]}
+    training = {each["method"]: each for each in before["training"]}
+    for n in given.n:
+        for kind in KINDS:
+            labels[kind, n] = compare(kind, n, given.d, given.ranks, given.repeats if n < 50_000 else 1)
+    for method in given.train:
+        training[method] = compare_training(method, 256, given.ranks, given.repeats)
     found = machine(HOST, PACKAGES)
+    records, training = sorted(labels.values(), key=lambda r: r["n"]), list(training.values())
     record = {"machine": found, "labels": records, "training": training}
     (RESULTS / "ranks.json").write_text(json.dumps(record, indent=1) + "\n")
     (RESULTS / "ranks.md").write_text(table(records, training, found) + "\n")
@@ -270,6 +291,6 @@ def main():
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--work"]:
         kind, n, d = sys.argv[2], *map(int, sys.argv[3:])
-        train(n) if kind == "training" else work(kind, n, d)
+        work(kind, n, d) if kind in KINDS else train(kind, n)
     else:
         main()

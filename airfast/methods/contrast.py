@@ -13,6 +13,7 @@ from airfast.config import Config, Contrast
 from airfast.data.dataset import DeviceClips
 from airfast.data.motion import MotionSet
 from airfast.methods.method import Method
+from airfast.methods.shared_batch import through
 from airfast.models.backbone import Backbone
 from airfast.models.deployed import SideBySide
 
@@ -234,13 +235,15 @@ class NetworkContrast(Contrastive):
     def queries(self, view: Tensor) -> dict[str, Tensor]:
         """Unit rows (B, dim) of every network for a view (B, C, T, J)."""
         with self.autocast(view):
-            return {each: self.leader(each)(self.deployed.read(view, each)) for each in self.names}
+            return {each: through(self.ranks, self.leader(each), self.deployed.read(view, each)) for each in self.names}
 
     @torch.no_grad()
     def keys(self, view: Tensor) -> dict[str, Tensor]:
         """The same of the networks that follow."""
         with self.autocast(view):
-            return {each: self.followers[each](self.deployed.read(view, each)) for each in self.names}
+            return {
+                each: through(self.ranks, self.followers[each], self.deployed.read(view, each)) for each in self.names
+            }
 
     def _network(self, name: str) -> nn.Module:
         return (self.deployed.networks if name in self.deployed.networks else self.aside)[name]

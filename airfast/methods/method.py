@@ -51,7 +51,6 @@ class Method(nn.Module, ABC):
         deployed: clips to features, what every probe, export and fine-tuning reads; trained within the method.
         views: makes of the views that a step needs.
         stage: a constant of the epoch; where it changes, a step is recorded anew.
-        shareable: whether several ranks can share its batches; one that can reads ``ranks``.
         ranks: who shares a batch, its features and its labels; None for a process alone.
     """
 
@@ -59,7 +58,6 @@ class Method(nn.Module, ABC):
     deployed: Deployed
     views: tuple[View, ...]
     stage: int = 0
-    shareable: bool = False
     ranks: Ranks | None = None
 
     def meet(self, motion: MotionSet, clips: DeviceClips) -> None:

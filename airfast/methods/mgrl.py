@@ -22,6 +22,7 @@ from airfast.data.merged import MergedClips, partners
 from airfast.data.motion import MotionSet
 from airfast.errors import InputError
 from airfast.methods.method import Method, plain
+from airfast.methods.shared_batch import through
 from airfast.models.deployed import SideBySide
 from airfast.models.graph_network import WIDTH
 from airfast.models.stgcn import STGCN
@@ -134,13 +135,16 @@ class MGRL(Method):
             views: (B, C, T, J): as it is, without joints, and without motion (of fewer frames).
             batch: (B,) int64, the clips.
         """
-        network = self.deployed.networks[NAME]
-        with self.autocast(views[0]):
-            whole, spatial, temporal = (self.deployed.read(view, NAME) for view in views)
-            features = network(whole), network(spatial, self.visible), network(temporal)
-        anchor, *others = (self.projector(each.float()) for each in features)
+        joints = (None, self.visible, None)
+        anchor, *others = (through(self.ranks, self._projected, *each) for each in zip(views, joints, strict=True))
         weight = BALANCE / self.config.model.projection
         return {name: barlow(anchor, each, weight) for name, each in zip(("spatial", "temporal"), others, strict=True)}
+
+    def _projected(self, view: Tensor, joints: Tensor | None) -> Tensor:
+        """z (B, Z) of a view (B, C, T, J), or of some joints of it."""
+        with self.autocast(view):
+            features = self.deployed.networks[NAME](self.deployed.read(view, NAME), joints)
+        return self.projector(features.float())  # type: ignore[no-any-return]
 
     def optimiser(self) -> torch.optim.Optimizer:
         """Adam with coupled weight decay."""

@@ -18,6 +18,7 @@ from airfast.data.augment import neighbourhood
 from airfast.data.dataset import DeviceClips
 from airfast.methods.contrast import Contrastive, follower, head
 from airfast.methods.method import plain
+from airfast.methods.shared_batch import through
 from airfast.models.ctrgcn import DualEncoder
 from airfast.models.deployed import AModality
 from airfast.skeletons.layout import Layout
@@ -88,9 +89,9 @@ class SCDNet(Contrastive):
         """
         with self.autocast(views[0]):
             first, second = (self.deployed.read(view, self.modality) for view in views)
-            query = self.leader("clues")(first)
+            query = through(self.ranks, self.leader("clues"), first)
             with torch.no_grad():
-                key = self.followers["clues"](second)
+                key = through(self.ranks, self.followers["clues"], second)
         self.kept = batch, key
         against = partial(self._term, query, key, batch)
         return {"ti": against("t", "i"), "si": against("s", "i"), "it": against("i", "t"), "is": against("i", "s")}

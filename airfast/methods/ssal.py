@@ -7,7 +7,8 @@ summary leaves it open: the sizes of the branches, what exactly is distorted and
 cross-entropy as in AimCLR, and every setting of the optimiser. Joints alone are read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
@@ -18,6 +19,7 @@ from airfast.data import recipes
 from airfast.data.dataset import DeviceClips
 from airfast.methods.contrast import NetworkContrast
 from airfast.methods.method import plain
+from airfast.methods.shared_batch import batch_mean, through
 from airfast.models.aff import ImageBranch
 from airfast.models.backbone import Backbone
 from airfast.models.deployed import SideBySide
@@ -26,6 +28,7 @@ from airfast.skeletons.layout import Layout
 
 NAME = "joint"
 KEPT = 0.7  # attention from which on a feature is dropped
+Mean = Callable[[Tensor], Tensor]
 
 
 class CFFN(Backbone):
@@ -41,10 +44,10 @@ class CFFN(Backbone):
         """(B, 3, T, J) to (B, D)."""
         return self.together(self.graph.maps(clips), clips)
 
-    def with_drop(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+    def with_drop(self, clips: Tensor, mean: Mean = torch.mean) -> tuple[Tensor, Tensor]:
         """The feature, and what it is once the graph's map has lost what stands out: (B, D) each."""
         maps = self.graph.maps(clips)
-        return self.together(maps, clips), self.together(simam_drop(maps.float()), clips)
+        return self.together(maps, clips), self.together(simam_drop(maps.float(), mean), clips)
 
     def together(self, maps: Tensor, clips: Tensor) -> Tensor:
         """Maps of the graph (B, 256, T/4, J) and the clips they are of to the feature (B, D)."""
@@ -54,22 +57,23 @@ class CFFN(Backbone):
         return torch.cat(parts, dim=1)
 
 
-def simam_drop(maps: Tensor) -> Tensor:
+def simam_drop(maps: Tensor, mean: Mean = torch.mean) -> Tensor:
     """Set to zero the joints, then the entries, that stand out of their channel; what is left is scaled up for it.
 
     Args:
         maps: (B, C, T, J). The attention is sigmoid of (x − μ)² / (4·(variance + 1e-4)) + ½, μ and variance of a clip's
             channel; from 0.7 on, in the mean over a joint or at an entry, it stands out.
+        mean: over a batch, of which these may be some clips.
 
     Returns:
         (B, C, T, J).
 
     Source: Guo et al., AAAI 2022 (AimCLR), public code; FAMILY 10.
     """
-    variance, mean = torch.var_mean(maps, dim=(2, 3), keepdim=True)
-    attention = torch.sigmoid((maps - mean).square() / (4 * (variance + 1e-4)) + 0.5).detach()
+    variance, centre = torch.var_mean(maps, dim=(2, 3), keepdim=True)
+    attention = torch.sigmoid((maps - centre).square() / (4 * (variance + 1e-4)) + 0.5).detach()
     for kept in (attention.mean(dim=(1, 2), keepdim=True) < KEPT, attention < KEPT):
-        maps = maps * kept / kept.float().mean().clamp(min=1e-6)
+        maps = maps * kept / mean(kept.float()).clamp(min=1e-6)
     return maps
 
 
@@ -128,7 +132,8 @@ class SSAL(NetworkContrast):
         network = self.deployed.networks[NAME]
         assert isinstance(network, CFFN)
         with self.autocast(view):
-            features = network.with_drop(self.deployed.read(view, NAME))
+            mean = partial(batch_mean, self.ranks)
+            features = through(self.ranks, network.with_drop, self.deployed.read(view, NAME), mean)
         return [F.normalize(self.heads[NAME](each.float()), dim=1) for each in features]
 
     def _logits(self, query: Tensor, key: Tensor, batch: Tensor) -> Tensor:

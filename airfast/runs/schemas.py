@@ -39,6 +39,7 @@ class EpochSchema(Schema):
     epoch: int = Field(ge=1)
     lr: float
     seconds: dict[str, float] = Field(default_factory=dict)
+    at_work: dict[str, list[float]] = Field(default_factory=dict)
     test: dict[str, Number | list[list[int]]] = Field(default_factory=dict)
 
 

@@ -32,7 +32,7 @@ from airfast.runs.folder import (
 )
 from airfast.skeletons.layout import Layout
 from airfast.training.optimiser import set_learning_rate
-from airfast.training.shared_run import check_shareable, heard_by_all, take_state
+from airfast.training.shared_run import AtWork, check_shareable, heard_by_all, take_state
 from airfast.training.step import TrainingStep
 from airfast.training.stopping import Stopped, listening
 
@@ -66,9 +66,9 @@ def pretrain(
         resume: auto (go on where this folder's run stopped, if it has one), never (a folder that holds a run is an
             error), or the path of a ``state.safetensors``.
         report: called with each epoch's metrics as soon as they are known; of a group by its first process.
-        group: processes of torch.distributed (gloo) that train together, of AIR and on the CPU, each of which makes
-            this call with the same arguments: batches, features and labels are shared, losses are those of one up to
-            rounding, and the first process reads and writes the folder.
+        group: processes of torch.distributed (gloo) that train together, on the CPU, each of which makes this call
+            with the same arguments: batches, features and labels are shared, losses are those of one up to rounding,
+            the log has the seconds that each was at work, and the first process reads and writes the folder.
 
     Returns:
         The run folder.
@@ -95,7 +95,7 @@ def pretrain(
     ranks = None if group is None else Ranks(group)
     writes = ranks is None or ranks.rank == 0
     if ranks is not None:
-        check_shareable(ranks, config, method, clips)
+        check_shareable(ranks, config, clips)
         method.ranks = ranks
     with ExitStack() as while_it_runs:
         check = while_it_runs.enter_context(listening())
@@ -112,9 +112,10 @@ def pretrain(
         for epoch in range(done, config.train.epochs):
             set_learning_rate(state.optimiser, method.rate(epoch))
             torch.manual_seed(config.seed * 100_003 + epoch)  # dropout draws from torch's own generator
-            decided = None
+            decided, at_work = None, AtWork(ranks)
             try:
                 decided = method.begin_epoch(epoch, clips, state.optimiser)
+                at_work.lap("labels")
                 clock = Stopwatch(place)
                 metrics = train_epoch(step, decided, epoch, check)
             except (Stopped, NonFinite, *OUT_OF_MEMORY) as error:
@@ -123,9 +124,10 @@ def pretrain(
                 into = out if writes else None
                 raise interrupted(error, into, state, epoch, motion_train.names, decided is None) from None
             clock.lap("training")
+            at_work.lap("training")
+            metrics |= {"seconds": {**decided.seconds, **clock.laps}, **at_work.by_rank(), **decided.facts}
             if not writes:
                 continue
-            metrics |= {"seconds": {**decided.seconds, **clock.laps}, **decided.facts}
             last = epoch + 1 == config.train.epochs
             if decided.table is not None and (last or (epoch + 1) % config.air.keep_every == 0):
                 save_table(out, decided.table, epoch + 1)

@@ -51,7 +51,7 @@ class CpuShards:
         self.ranks.agree_on(f"options (here {asked})", asked.encode())
         rows = (each.contiguous().view(torch.uint8).numpy().data for each in matrices)
         self.ranks.agree_on("features or views", *rows)
-        self.ranks.waited = 0.0  # what it took until all were there is not the stage's
+        self.ranks.begin()  # what it took until all were there is not the stage's
 
     def knn(self, unit: torch.Tensor, k: int, method: str, memory_mb: int) -> Neighbours:
         """The exact search; neighbours are those of the shard's rows."""

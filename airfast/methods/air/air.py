@@ -59,7 +59,6 @@ class Air(Method):
     """
 
     deployed: DeployedEncoder
-    shareable = True
 
     def __init__(self, config: Config, layout: Layout) -> None:
         super().__init__()
