@@ -75,7 +75,7 @@ def jaccard_graph(
     parts += [bridges(parts, n)] if connect else []
     graph = sorted_rows(parts, n, device.device)
     if matrix.is_cuda:
-        return torch.sparse_csr_tensor(*graph, size=(n, n))
+        return torch.sparse_csr_tensor(*graph, size=(n, n), check_invariants=False)  # said, or torch warns
     indptr, columns, distance = (each.cpu().numpy() for each in graph)
     return csr_array((distance, columns, indptr), shape=(n, n))
 
