@@ -22,6 +22,7 @@ DIRECTIONS = 32
 SHORTEST = 8 * DIRECTIONS  # columns of a row, below which the short product is no bargain
 FEWEST = 4_096  # rows
 SAMPLE = 4_096  # rows that the directions are taken from
+FEW = 128  # rows whose neighbours are found beforehand, to see whether bounds would pay
 TRIED = 32  # tiles by which it is decided
 WORTH = 0.1  # share of pairs that may be left of those
 FULL = 1 / 8  # share of a tile's pairs beyond which all are multiplied
@@ -42,13 +43,12 @@ class Bounds:
         return torch.mm(self.rows[r0:r1], self.rows[c0:c1].T).numpy()
 
 
-def bounds(unit: torch.Tensor) -> Bounds:
-    """Of (N, D) float32 unit rows, in their order.
+def bounds(unit: torch.Tensor, basis: torch.Tensor) -> Bounds:
+    """Of (N, D) float32 unit rows, in their order, by (D, DIRECTIONS) directions.
 
     With E = BᵀB − 1 of the directions B as they are in float32, and P and r as they are:
     x·y = P·P' + P·E·P' + P·Bᵀr' + P'·Bᵀr + r·r'. The three in the middle are measured, and rounding comes on top.
     """
-    basis = directions(unit)
     wide = basis.double()
     parts, off, longest, left = [], 0.0, 0.0, 0.0
     for rows in torch.split(unit, 8_192):
@@ -66,13 +66,28 @@ def bounds(unit: torch.Tensor) -> Bounds:
 
 def directions(unit: torch.Tensor) -> torch.Tensor:
     """(D, DIRECTIONS) float32, nearly orthonormal: the leading ones of a sample of the rows, by subspace iteration."""
-    some = unit[:: max(1, len(unit) // SAMPLE)]
+    some = sample(unit, SAMPLE)
     random = torch.Generator().manual_seed(0)
     basis = torch.randn(unit.shape[1], DIRECTIONS, generator=random)
     for _ in range(4):
         basis = torch.linalg.qr(some.T @ (some @ basis))[0]
     found: torch.Tensor = torch.linalg.qr(basis.double())[0].float()
     return found
+
+
+def sample(unit: torch.Tensor, n: int) -> torch.Tensor:
+    """About n of the rows, spread evenly."""
+    return unit[:: max(1, len(unit) // n)]
+
+
+def promising(unit: torch.Tensor, basis: torch.Tensor, k: int) -> bool:
+    """Whether few enough pairs would be left if floors were as high as they end up, judged by a few rows."""
+    few, some = sample(unit, FEW), sample(unit, SAMPLE)
+    floors = (few @ unit.T).topk(k).values[:, -1:]
+    (left, rest_left), (right, rest_right) = (
+        (short, (1 - (short**2).sum(1)).clamp(min=0).sqrt()) for short in (few @ basis, some @ basis)
+    )
+    return bool((left @ right.T + rest_left[:, None] * rest_right >= floors).float().mean() <= WORTH)
 
 
 def together(rows: Float, tile: int) -> Order:
@@ -108,7 +123,10 @@ def near_first(blocks: int) -> Iterator[list[tuple[int, int]]]:
 def play_bounded(k: int, products: Products, each: Each, tile: int, rows: Candidates) -> bool:
     """Offer all float32 rows to each other's candidates; False, with nothing of use there, where bounds do not pay."""
     unit, n = products.rows, len(products.rows)
-    bound = bounds(unit)
+    basis = directions(unit)
+    if not promising(unit, basis, k):
+        return False
+    bound = bounds(unit, basis)
     order = together(bound.rows.numpy(), tile)
     bound = Bounds(bound.rows[order], bound.error + error_bound(unit.shape[1]))
     turned, whole = torch.from_numpy(order), unit.numpy()

@@ -59,7 +59,7 @@ def test_rows_of_no_few_directions_are_left_to_the_whole_search():
 @pytest.mark.parametrize("name", SETS)
 def test_no_product_exceeds_its_bound(name):
     unit = SETS[name]
-    bound = bounded.bounds(unit)
+    bound = bounded.bounds(unit, bounded.directions(unit))
     products = unit.double() @ unit.double().T
     above = torch.from_numpy(bound.tile(0, len(unit), 0, len(unit))).double() + bound.error - products
     assert float(above.min()) >= 0
