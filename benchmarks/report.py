@@ -65,7 +65,7 @@ def siblings() -> str:
 def quality() -> str:
     """Every quality record, Tables IV and V, transfer and all that was tried, under a heading of its own."""
     files = [
-        file for kind in ("quality", "unseen", "table", "transfer") for file in sorted(RESULTS.glob(f"{kind}-*.md"))
+        file for kind in ("quality", "unseen", "table", "eps", "transfer") for file in sorted(RESULTS.glob(f"{kind}-*.md"))
     ]
     pages = [f"### {file.stem}\n\n{page(file.stem)}" for file in files]
     return joined(HARSHER if any(EARLIER in each for each in pages) else "", *pages)

@@ -22,6 +22,7 @@ DIRECTIONS = 32
 SHORTEST = 8 * DIRECTIONS  # columns of a row, below which the short product is no bargain
 FEWEST = 4_096  # rows
 SAMPLE = 4_096  # rows that the directions are taken from
+BLOCK = 1_024  # rows that are taken in float64 at a time
 FEW = 128  # rows whose neighbours are found beforehand, to see whether bounds would pay
 TRIED = 32  # tiles by which it is decided
 WORTH = 0.1  # share of pairs that may be left of those
@@ -51,7 +52,7 @@ def bounds(unit: torch.Tensor, basis: torch.Tensor) -> Bounds:
     """
     wide = basis.double()
     parts, off, longest, left = [], 0.0, 0.0, 0.0
-    for rows in torch.split(unit, 8_192):
+    for rows in torch.split(unit, BLOCK):
         short = rows @ basis
         rest = rows.double() - short.double() @ wide.T
         length = torch.linalg.vector_norm(rest, dim=1)
