@@ -224,8 +224,9 @@ def markdown(record: dict[str, Any]) -> str:
         f"Between features and labels, one thread, processor seconds and peak memory above the features; median of "
         f"{record['repeats']} runs in turn (1 above {LONG:.0f} s), each in a process of its own. Before: the code's "
         "own way, written anew, its searches by FAISS on the processor. `labels unlike`: of all that the code makes "
-        "(SpCL: at its three eps); where there are any, pairs lie at eps to seven digits, or neighbours tie to as many, and "
-        "their float32 sums decide. `scores`: SpCL's R_comp and R_indep, PPLR's agreement of three parts (real motion: "
+        "(SpCL: at its three eps); where there are any, pairs lie at eps to seven digits, or neighbours tie to as "
+        "many, and their float32 sums decide. `scores`: SpCL's R_comp and R_indep, PPLR's agreement of three parts "
+        "(real motion: "
         f"two), the largest difference. {title(record['machine'])}.",
         "",
         "| features | N | D | code | way | seconds | × | peak MB | × | labels unlike | scores |",

@@ -64,9 +64,8 @@ def siblings() -> str:
 
 def quality() -> str:
     """Every quality record, Tables IV and V, transfer and all that was tried, under a heading of its own."""
-    files = [
-        file for kind in ("quality", "unseen", "table", "eps", "transfer") for file in sorted(RESULTS.glob(f"{kind}-*.md"))
-    ]
+    kinds = ("quality", "unseen", "table", "eps", "transfer")
+    files = [file for kind in kinds for file in sorted(RESULTS.glob(f"{kind}-*.md"))]
     pages = [f"### {file.stem}\n\n{page(file.stem)}" for file in files]
     return joined(HARSHER if any(EARLIER in each for each in pages) else "", *pages)
 
