@@ -50,8 +50,8 @@ def trained() -> str:
 
 
 def labels() -> str:
-    """The label stage: its bench, the large runs, several processes, and neighbours within and across groups."""
-    pages = [page(name) for name in ("labels-large", "ranks", "ranks-paper", "groups")]
+    """The label stage: its bench, and what else was measured of it."""
+    pages = [page(name) for name in LABEL_PAGES]
     return joined(page("labels"), picture("labels", "seconds and memory over N"), *pages)
 
 
@@ -64,9 +64,8 @@ def siblings() -> str:
 
 def quality() -> str:
     """Every quality record, Tables IV and V, transfer and all that was tried, under a heading of its own."""
-    files = [
-        file for kind in ("quality", "unseen", "table", "transfer") for file in sorted(RESULTS.glob(f"{kind}-*.md"))
-    ]
+    kinds = ("quality", "unseen", "table", "eps", "transfer")
+    files = [file for kind in kinds for file in sorted(RESULTS.glob(f"{kind}-*.md"))]
     pages = [f"### {file.stem}\n\n{page(file.stem)}" for file in files]
     return joined(HARSHER if any(EARLIER in each for each in pages) else "", *pages)
 
@@ -80,6 +79,8 @@ def gpu() -> str:
     _, _, text = module.gpu_section().partition("\n")  # without its own heading
     return str(text)
 
+
+LABEL_PAGES = ("labels-real", "features", "bounds", "labels-large", "dropins", "ranks", "ranks-paper", "groups")
 
 SECTIONS = {
     "Table I, measured": table1,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numba import njit, prange
+from numba import njit, prange, set_num_threads
 from numpy.typing import NDArray
 from sklearn.cluster import DBSCAN
 
@@ -24,6 +24,14 @@ def faiss_neighbours(unit: Float, k1: int) -> NDArray[np.int64]:
     return np.asarray(faiss.knn(unit, unit, k1, metric=faiss.METRIC_INNER_PRODUCT)[1])
 
 
+def one_thread() -> None:
+    """Have FAISS and the loops here use one thread from now on."""
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    set_num_threads(1)
+
+
 def dense(
     unit: Float,
     k1: int,
@@ -35,8 +43,8 @@ def dense(
     """The field's way: N×N arrays of V and of distances, a Python loop over the rows. Labels and seconds by step."""
     steps = _Steps()
     rank = steps.run("knn", lambda: neighbours(unit, k1))
-    v = steps.run("encode", lambda: _dense_encoding(unit, rank, k1, k2))
-    distance = steps.run("edges", lambda: _dense_jaccard(v))
+    v = steps.run("encode", lambda: dense_encoding(unit, rank, k1, k2))
+    distance = steps.run("edges", lambda: dense_jaccard(v))
     scan = DBSCAN(eps=eps, min_samples=min_samples, metric="precomputed")
     return steps.run("cluster", lambda: scan.fit_predict(distance)), steps.seconds
 
@@ -62,7 +70,8 @@ class _Steps:
         return result
 
 
-def _dense_encoding(unit: Float, rank: NDArray[np.int64], k1: int, k2: int) -> Float:
+def dense_encoding(unit: Float, rank: NDArray[np.int64], k1: int, k2: int) -> Float:
+    """V after local query expansion, N×N, from a ranking (N, ≥ k1) that begins with the row itself."""
     n = len(unit)
 
     def reciprocal(i: int, k: int) -> NDArray[np.int64]:
@@ -81,10 +90,14 @@ def _dense_encoding(unit: Float, rank: NDArray[np.int64], k1: int, k2: int) -> F
         members = np.unique(np.concatenate(expanded))
         weights = np.exp(2 * (unit[members] @ unit[i] - 1))
         v[i, members] = weights / weights.sum()
-    return np.stack([v[rank[i, :k2]].mean(0) for i in range(n)])
+    expanded_query = np.empty_like(v)
+    for i in range(n):
+        expanded_query[i] = v[rank[i, :k2]].mean(0)
+    return expanded_query
 
 
-def _dense_jaccard(v: Float) -> Float:
+def dense_jaccard(v: Float) -> Float:
+    """N×N Jaccard distances of rows of V by inverted lists, as the field has them."""
     n = len(v)
     lists = [np.flatnonzero(v[:, c]) for c in range(n)]
     distance = np.empty((n, n), np.float32)

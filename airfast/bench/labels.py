@@ -4,7 +4,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from airfast.bench import label_baselines
+from airfast.bench.label_report import markdown, plot
 from airfast.bench.machine import machine, peak, start_peak
 from airfast.labels import generate_labels
 
@@ -51,6 +52,28 @@ class Case:
         return torch.nn.functional.normalize(centres[chosen] + noise + (200 * common if self.kind == "hubs" else 0))
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Features that are there already: (n, d) float32 unit rows."""
+
+    kind: str
+    rows: torch.Tensor
+
+    @property
+    def n(self) -> int:
+        """How many."""
+        return len(self.rows)
+
+    @property
+    def d(self) -> int:
+        """Of how many columns."""
+        return self.rows.shape[1]
+
+    def features(self) -> torch.Tensor:
+        """The rows."""
+        return self.rows
+
+
 QUICK = tuple(Case(kind, n, 128) for kind in ("clustered", "weak") for n in (1_000, 2_000, 4_000))
 SIZES = (
     (1_000, 128),
@@ -67,7 +90,7 @@ FULL = (*(Case(kind, n, d) for n, d in SIZES for kind in ("clustered", "weak")),
 
 def run_label_bench(
     out: Path,
-    cases: tuple[Case, ...] = QUICK,
+    cases: Iterable[Case | Rows] = QUICK,
     device: str = "cpu",
     repeats: int = 3,
     say: Callable[[str], None] = print,
@@ -77,25 +100,50 @@ def run_label_bench(
     Ways are measured in turn, `repeats` times, in one process, and seconds are medians; what takes longer than LONG
     seconds is measured once. Returns what the JSON holds.
     """
-    described = machine(torch.device(device), PACKAGES)
-    report: Record = {"machine": described, "options": OPTIONS, "repeats": repeats, "results": []}
-    out.mkdir(parents=True, exist_ok=True)
-    for case in cases:
-        report["results"].append(measure(case, device, repeats))
-        say(summary(report["results"][-1]))
-        _write(report, out / ("labels" if device == "cpu" else f"labels-{device}"))  # a long bench may be cut short
+    stem = out / ("labels" if device == "cpu" else f"labels-{device}")
+    report = {}
+    for report in _measured(cases, device, repeats, say):
+        _write(report, stem)
+        plot(report, stem.with_suffix(".png"))
     return report
 
 
-def _write(report: Record, stem: Path) -> None:
-    from airfast.bench.label_report import markdown, plot
+def run_real_bench(
+    out: Path, cases: Iterable[Case | Rows], repeats: int = 3, say: Callable[[str], None] = print
+) -> Record:
+    """As :func:`run_label_bench`, by one thread on the CPU, in processor seconds; writes labels-real.json and .md.
 
+    What is measured takes the place of its like in a labels-real.json that is there.
+    """
+    torch.set_num_threads(1)
+    label_baselines.one_thread()
+    report: Record = {}
+    path = out / "labels-real.json"
+    earlier = json.loads(path.read_text())["results"] if path.exists() else []
+    for measured in _measured(cases, "cpu", repeats, say):
+        results = {(each["n"], each["kind"], each["d"]): each for each in [*earlier, *measured["results"]]}
+        report = measured | {"clock": "processor", "results": [results[key] for key in sorted(results)]}
+        _write(report, out / "labels-real")
+    return report
+
+
+def _measured(cases: Iterable[Case | Rows], device: str, repeats: int, say: Callable[[str], None]) -> Iterator[Record]:
+    """The report after every case: a long bench may be cut short."""
+    described = machine(torch.device(device), PACKAGES)
+    report: Record = {"machine": described, "options": OPTIONS, "repeats": repeats, "results": []}
+    for case in cases:
+        report["results"].append(measure(case, device, repeats))
+        say(summary(report["results"][-1]))
+        yield report
+
+
+def _write(report: Record, stem: Path) -> None:
+    stem.parent.mkdir(parents=True, exist_ok=True)
     stem.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
     stem.with_suffix(".md").write_text(markdown(report))
-    plot(report, stem.with_suffix(".png"))
 
 
-def measure(case: Case, device: str, repeats: int) -> Record:
+def measure(case: Case | Rows, device: str, repeats: int) -> Record:
     """One case: for each way its seconds by step, peak memory above the start in MB, and labels unlike ours."""
     record: Record = {"kind": case.kind, "n": case.n, "d": case.d, "load": os.getloadavg()[0], "ways": {}}
     _compile(device)
@@ -133,10 +181,10 @@ def _take_turns(
             if runs[way] and runs[way][0]["total"] > LONG:
                 continue
             before = start_peak(HOST)
-            started = time.perf_counter()
+            started, used = time.perf_counter(), time.process_time()
             answers[way], seconds = work()
-            total = time.perf_counter() - started
-            runs[way].append(seconds | {"total": total, "peak_mb": (peak(HOST) - before) / 2**20})
+            took = {"total": time.perf_counter() - started, "processor": time.process_time() - used}
+            runs[way].append(seconds | took | {"peak_mb": (peak(HOST) - before) / 2**20})
     return runs, answers
 
 

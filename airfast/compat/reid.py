@@ -15,7 +15,7 @@ from scipy.sparse import csc_array, csr_array
 from airfast.errors import InputError
 from airfast.labels.choose import resolve
 from airfast.labels.features import as_matrix, unit_rows
-from airfast.labels.graph import jaccard_graph, overlaps
+from airfast.labels.graph import jaccard_graph, overlaps, pairs_within
 from airfast.labels.options import checked_memory
 from airfast.labels.seam import Backend, Neighbours
 
@@ -41,7 +41,7 @@ def compute_jaccard_distance(
         k1: neighbours, the sample itself among them, as in those codes. (The re-ranking of 2017 counts it beside: its
             k1 is one less.)
         k2: of query expansion.
-        print_flag: whether to say how large the dense matrix is.
+        print_flag: whether to say how full and how large the dense matrix is.
         search_option: not read: the search is exact, on the device of the features.
         use_float16: a dense matrix of half the size.
         sparse: the graph of all pairs that share anything in place of the dense N×N matrix.
@@ -49,20 +49,19 @@ def compute_jaccard_distance(
     Returns:
         (N, N) NumPy distances in [0, 1], or a ``csr_array`` in which what is missing is 1.
     """
-    graph = jaccard_graph(target_features, k1, k2, radius=EVERYTHING)
     if sparse:
-        return graph
-    if isinstance(graph, torch.Tensor):
-        parts = (graph.values(), graph.col_indices(), graph.crow_indices())
-        graph = csr_array(tuple(each.cpu().numpy() for each in parts), shape=graph.shape)
-    n = graph.shape[0]
-    kind = np.float16 if use_float16 else np.float32
+        return jaccard_graph(target_features, k1, k2, radius=EVERYTHING)
+    matrix, _, pairs = pairs_within(target_features, k1, k2, EVERYTHING)
+    n = len(matrix)
+    dense = np.ones((n, n), np.float16 if use_float16 else np.float32)
+    np.fill_diagonal(dense, 0)
+    below = n
+    for some in pairs:
+        row, col, distance = (each.cpu().numpy() for each in (some.row, some.col, some.distance))
+        dense[row, col] = dense[col, row] = distance
+        below += 2 * len(row)
     if print_flag:
-        size = n * n * kind(0).nbytes / 1e6
-        print(f"Jaccard distances: {graph.nnz:,} of {n:,}² are below 1; dense they take {size:,.0f} MB")
-    dense = np.ones((n, n), kind)
-    rows = np.repeat(np.arange(n), np.diff(graph.indptr))
-    dense[rows, graph.indices] = graph.data
+        print(f"Jaccard distances: {below:,} of {n:,}² are below 1; dense they take {dense.nbytes / 1e6:,.0f} MB")
     return dense
 
 

@@ -1,5 +1,6 @@
 """The Jaccard distances themselves, as a sparse graph: for other clusterings, and whatever else reads one."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,31 @@ def jaccard_graph(
     Raises:
         InputError: unusable features, options or neighbours.
     """
+    matrix, device, pairs = pairs_within(
+        features, k1, k2, radius, groups, cannot_link, knn, neighbours, backend, memory_mb
+    )
+    n, parts = len(matrix), list(pairs)
+    parts += [bridges(parts, n)] if connect else []
+    graph = sorted_rows(parts, n, device.device)
+    if matrix.is_cuda:
+        return torch.sparse_csr_tensor(*graph, size=(n, n), check_invariants=False)  # said, or torch warns
+    indptr, columns, distance = (each.cpu().numpy() for each in graph)
+    return csr_array((distance, columns, indptr), shape=(n, n))
+
+
+def pairs_within(
+    features: Any,
+    k1: int | tuple[int, int],
+    k2: int | tuple[int, int],
+    radius: float,
+    groups: Any = None,
+    cannot_link: bool = False,
+    knn: str = "exact",
+    neighbours: Any = None,
+    backend: str | Backend = "auto",
+    memory_mb: int | None = None,
+) -> tuple[torch.Tensor, Backend, Iterator[Edges]]:
+    """What `jaccard_graph` is made of: the features, who works on them, and every pair within the radius, in blocks."""
     matrix = as_matrix(features, "features")
     if not 0 < radius < 1:
         raise InputError(f"radius: expected a value in (0, 1), found {radius}")
@@ -71,13 +97,7 @@ def jaccard_graph(
         if neighbours is not None:
             raise InputError("neighbours: k1=(within, across) has lists of its own")
         encoding = encode_groups(unit, grouped_neighbours(unit, known, device, memory), known, memory)
-    parts = list(allowed(device.edges(encoding, radius, memory), known))
-    parts += [bridges(parts, n)] if connect else []
-    graph = sorted_rows(parts, n, device.device)
-    if matrix.is_cuda:
-        return torch.sparse_csr_tensor(*graph, size=(n, n))
-    indptr, columns, distance = (each.cpu().numpy() for each in graph)
-    return csr_array((distance, columns, indptr), shape=(n, n))
+    return matrix, device, allowed(device.edges(encoding, radius, memory), known)
 
 
 def sorted_rows(parts: list[Edges], n: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -87,3 +87,21 @@ def test_wrong_inputs(features):
         compute_cross_agreement(features, features, 5)
     with pytest.raises(InputError, match=r"re_ranking: expected \(3, 3\) and \(4, 4\)"):
         re_ranking(np.ones((3, 4)), np.ones((3, 4)), np.ones((4, 4)))
+
+
+@pytest.mark.parametrize("code", ["cluster-contrast", "SpCL", "PPLR"])
+def test_the_codes_make_what_they_made_before(code):
+    pytest.importorskip("faiss", reason="the codes' search")
+    from benchmarks.dropins import WAYS, differences
+
+    generator = torch.Generator().manual_seed(3)
+    centres, noise = (torch.randn(count, 24, generator=generator) for count in (8, 160))
+    x = torch.nn.functional.normalize(centres[torch.arange(160) % 8] + 0.4 * noise)
+    parts = torch.stack([x, torch.nn.functional.normalize(x + 0.1 * torch.randn(x.shape, generator=generator))], 2)
+    before, *others = (work(x, parts) for work in WAYS[code].values())
+    assert len(np.unique(before["labels"])) > 3
+    for after in others:
+        assert before.keys() == after.keys()
+        found = differences(before, after)
+        assert found["different_labels"] == 0
+        assert found.get("largest_difference", 0) < 1e-6  # float32

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from airfast.labels.cpu import bounded
 from airfast.labels.cpu.products import Products, candidates, exact_settings, single
 from airfast.labels.cpu.select import ROOM, Candidates, offer_tile, search_row, settle
 from airfast.labels.cpu.threads import Each, runs, threads
@@ -35,6 +36,10 @@ def exact_knn(unit: Float, k: int) -> tuple[Int, Int]:
     """
     with exact_settings(), threads() as each:
         *fast, last = candidates(torch.from_numpy(unit))
+        if not fast and len(unit) >= bounded.FEWEST and unit.shape[1] >= bounded.SHORTEST:
+            rows = no_candidates(0, len(unit), k)
+            if bounded.play_bounded(k, last, each, TILE, rows):
+                return settled(unit, k, last, each, rows)
         for products in fast:
             if (found := search(unit, k, products, each, HOPELESS)) is not None:
                 return found

@@ -127,6 +127,62 @@ def offer_tile(tile, r0, c0, k, slack, ours, theirs):
                     offer(at, r0 + r, part[c], k, slack, theirs.floor, theirs.count, theirs.kept, theirs.ids)
 
 
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+def dot(left, right):
+    """Inner product of two rows in float32, in whatever order."""
+    total = np.float32(0)
+    for c in range(left.shape[0]):
+        total += left[c] * right[c]
+    return total
+
+
+@njit(nogil=True, cache=True)
+def offer_ordered(tile, r0, c0, k, slack, rows, order, unit, error, most):
+    """As `offer_tile`, of rows in an order: row r of `rows` is row order[r] of `unit`, which candidates are called by.
+
+    Where `unit` has columns the tile holds bounds, no product being more than `error` above: products are taken of
+    those pairs that one of them may want, unless they are more than `most`, when nothing is offered. Returns how many.
+    """
+    height, columns = tile.shape
+    bars = np.full(columns, np.inf, np.float32)
+    if r0 != c0:
+        bars[:] = rows.floor[c0 : c0 + columns]
+        for c in range(columns):
+            bars[c] -= error
+    bounded, wanted = unit.shape[1] > 0, 0
+    if bounded:
+        for r in range(height):
+            least, part = rows.floor[r0 + r] - error, tile[r]
+            above = np.int32(0)
+            for c in range(columns):
+                above += np.int32(part[c] >= (least if least < bars[c] else bars[c]))
+            wanted += above
+        if wanted > most or wanted == 0:
+            return wanted
+    for r in range(height):
+        i = np.uint64(r0 + r)
+        if r0 == c0:
+            tile[r, r] = -np.inf
+            if columns > k:
+                rows.floor[i] = bar(tile[r], rows.floor[i], k, slack)
+        least = rows.floor[i] - error
+        for start in range(0, columns, STEP):
+            part, part_bars = tile[r, start : start + STEP], bars[start : start + STEP]
+            hits = np.uint64(0)
+            for c in range(part.shape[0]):
+                above = part[c] >= (least if least < part_bars[c] else part_bars[c])
+                hits |= np.uint64(above) << np.uint64(c)
+            while hits:
+                c = np.uint64(trailing_zeros(hits))
+                hits &= hits - np.uint64(1)
+                j = np.uint64(c0 + start) + c
+                value = dot(unit[order[i]], unit[order[j]]) if bounded else part[c]
+                offer(i, order[j], value, k, slack, rows.floor, rows.count, rows.kept, rows.ids)
+                if r0 != c0:
+                    offer(j, order[i], value, k, slack, rows.floor, rows.count, rows.kept, rows.ids)
+    return wanted
+
+
 @njit(nogil=True, cache=True)
 def trim(start, end, k, slack, rows):
     """Drop what the last offers to some of the rows have ruled out."""

@@ -220,6 +220,32 @@ def _taken(array: Any) -> torch.Tensor:
     return tensor
 
 
+def cupyx_csr(graph: torch.Tensor) -> Any:
+    """The graph that `jaccard_graph` gives of CUDA features as a ``cupyx.scipy.sparse.csr_matrix`` on the same memory.
+
+    By DLPack: nothing is copied, so that what sorts the indices of one in place does so in the other. The entries of a
+    row are sorted by distance, which cupyx finds out for itself where it asks for another order.
+
+    Args:
+        graph: (N, N) torch CSR tensor on a GPU, fewer than 2³¹ entries.
+
+    Raises:
+        InputError: another layout, more entries than cupyx numbers, or no CuPy to be imported.
+    """
+    if not isinstance(graph, torch.Tensor) or graph.layout != torch.sparse_csr:
+        raise InputError(f"cupyx_csr: expected a torch CSR tensor, found {type(graph).__name__}")
+    if graph.col_indices().dtype != torch.int32:
+        raise InputError(f"cupyx_csr: expected indices of int32, which cupyx has, found {graph.col_indices().dtype}")
+    if no_cupy := missing("cupy") or missing("cupyx.scipy.sparse"):
+        raise InputError(f"cupyx_csr: CuPy: {no_cupy}")
+    import cupy
+    from cupyx.scipy.sparse import csr_matrix
+
+    with ordered(graph.device):
+        parts = (graph.values(), graph.col_indices(), graph.crow_indices())
+        return csr_matrix(tuple(cupy.from_dlpack(each) for each in parts), shape=tuple(graph.shape))
+
+
 def frame(columns: dict[str, torch.Tensor]) -> Any:
     """Columns (N,) as a data frame where they are: cuDF's on a GPU that has cuDF, otherwise pandas'."""
     first = next(iter(columns.values()))

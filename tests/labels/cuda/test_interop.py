@@ -10,6 +10,7 @@ import types
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 import torch
 
 from airfast.errors import InputError
@@ -191,3 +192,38 @@ def test_on_the_cpu_a_frame_is_pandas():
     frame = interop.frame({"label": torch.tensor([1, 0]), "core": torch.tensor([True, False])})
     assert isinstance(frame, pd.DataFrame)
     assert list(frame["core"]) == [True, False]
+
+
+def csr(starts, columns, kind):
+    return torch.sparse_csr_tensor(
+        torch.tensor(starts, dtype=kind),
+        torch.tensor(columns, dtype=kind),
+        torch.rand(len(columns)),
+        (len(starts) - 1,) * 2,
+        check_invariants=False,
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
+def test_a_graph_crosses_to_cupyx_without_a_copy(monkeypatch):
+    graph = csr([0, 2, 3], [0, 1, 1], torch.int32)
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(InputError, match="cupyx_csr: CuPy: "):
+        interop.cupyx_csr(graph)
+    interop.missing.cache_clear()
+    module(monkeypatch, "cupy", from_dlpack=np.from_dlpack)
+    for name in ("cupyx", "cupyx.scipy"):
+        module(monkeypatch, name)
+    module(monkeypatch, "cupyx.scipy.sparse", csr_matrix=scipy.sparse.csr_matrix)
+    found = interop.cupyx_csr(graph)
+    np.testing.assert_array_equal(found.toarray(), graph.to_dense())
+    for theirs, ours in ((found.data, graph.values()), (found.indices, graph.col_indices())):
+        assert theirs.__array_interface__["data"][0] == ours.data_ptr()
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
+def test_what_cannot_cross_to_cupyx():
+    with pytest.raises(InputError, match="expected a torch CSR tensor, found csr_array"):
+        interop.cupyx_csr(scipy.sparse.csr_array((2, 2)))
+    with pytest.raises(InputError, match=r"expected indices of int32, which cupyx has, found torch\.int64"):
+        interop.cupyx_csr(csr([0, 1, 2], [1, 0], torch.int64))
