@@ -64,9 +64,9 @@ def siblings() -> str:
 
 def quality() -> str:
     """Every quality record, Tables IV and V, transfer and all that was tried, under a heading of its own."""
-    kinds = ("quality", "unseen", "table", "eps", "transfer")
+    kinds = ("quality", "unseen", "fair", "table", "eps", "transfer")
     files = [file for kind in kinds for file in sorted(RESULTS.glob(f"{kind}-*.md"))]
-    pages = [f"### {file.stem}\n\n{page(file.stem)}" for file in files]
+    pages = [f"### {file.stem}\n\n{page(file.stem)}".replace("\n## ", "\n#### ") for file in files]
     return joined(HARSHER if any(EARLIER in each for each in pages) else "", *pages)
 
 

@@ -73,6 +73,7 @@ class RowSchema(Schema):
     recall: list[float | None]
     confusion: list[list[int]]
     fraction: float | None = None
+    each: int | None = None
     clips: float | None = None
 
 

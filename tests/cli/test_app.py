@@ -59,6 +59,7 @@ def test_prepare_describe_pretrain_evaluate(run, walkers, tmp_path):
     assert status == 0
     assert "epoch 3/3" in out
     assert "no CUDA device" in out or "cuda" in out
+    assert "so: the pre-trained encoder is, with 1 labelled clip a class " in " ".join(out.split())
     for name in ("majority", "untrained", "pre-trained", "20-NN"):
         assert name in out
     assert run("evaluate", tmp_path / "run", "--protocol", "knn")[0] == 0

@@ -152,7 +152,7 @@ def test_a_few_labels_of_every_class(run):
     assert [row.clips for row in found.rows[1:4]] == [5, 15, 48]
     assert [len(row.scores) for row in found.rows[1:]] == [20] * 9
     assert found.notes[-1] == "fewer than 30 training clips of angry, fearful, happy, neutral, sad: all of them"
-    assert np.std(found.rows[-1].values("accuracy")) == 0  # all labels: nothing is drawn
+    assert len(set(found.rows[-1].values("accuracy"))) == 1  # all labels: nothing is drawn
     assert found.rows[1].mean("accuracy") < found.rows[3].mean("accuracy")
     record = read(run / "evaluate-few.json")["rows"][1]
     assert (record["features"], record["each"], record["clips"]) == ("hand-made", 1, 5)

@@ -134,7 +134,7 @@ def test_fine_tuning_trains_encoder_and_classifier_on_views(finished_run, walker
     ours = copy.deepcopy(encoder).eval()
     drawn, random = (torch.Generator().manual_seed(2) for _ in range(2))
     with torch.no_grad():
-        head = Classifier(ours(clips.whole(train)), 5, drawn)
+        head = Classifier(ours(clips.whole(train)), labels[train], 5)
     rates = {id(each): 2e-4 for each in ours.parameters()} | {id(each): 2e-3 for each in head.parameters()}
     moments = dict.fromkeys(rates, (0.0, 0.0))
     steps = 0
