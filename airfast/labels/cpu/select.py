@@ -95,6 +95,16 @@ def offer(i, j, value, k, slack, floor, count, kept, ids):
 
 
 @njit(nogil=True, cache=True)
+def may_want(part, bars, least):
+    """A bit for each of up to STEP entries that the row, from `least` on, or the column, from its bar on, may want."""
+    hits = np.uint64(0)
+    for c in range(part.shape[0]):
+        above = part[c] >= (least if least < bars[c] else bars[c])
+        hits |= np.uint64(above) << np.uint64(c)
+    return hits
+
+
+@njit(nogil=True, cache=True)
 def offer_tile(tile, r0, c0, k, slack, ours, theirs):
     """Offer a tile of products, first row r0 and first column c0, to its rows and, off the diagonal, to its columns.
 
@@ -113,10 +123,7 @@ def offer_tile(tile, r0, c0, k, slack, ours, theirs):
         least = ours.floor[i]
         for start in range(0, columns, STEP):
             part, part_bars = tile[r, start : start + STEP], bars[start : start + STEP]
-            hits = np.uint64(0)  # a bit for each entry that the row or the column may want
-            for c in range(part.shape[0]):
-                above = part[c] >= (least if least < part_bars[c] else part_bars[c])
-                hits |= np.uint64(above) << np.uint64(c)
+            hits = may_want(part, part_bars, least)
             while hits:
                 c = np.uint64(trailing_zeros(hits))
                 hits &= hits - np.uint64(1)
@@ -168,10 +175,7 @@ def offer_ordered(tile, r0, c0, k, slack, rows, order, unit, error, most):
         least = rows.floor[i] - error
         for start in range(0, columns, STEP):
             part, part_bars = tile[r, start : start + STEP], bars[start : start + STEP]
-            hits = np.uint64(0)
-            for c in range(part.shape[0]):
-                above = part[c] >= (least if least < part_bars[c] else part_bars[c])
-                hits |= np.uint64(above) << np.uint64(c)
+            hits = may_want(part, part_bars, least)
             while hits:
                 c = np.uint64(trailing_zeros(hits))
                 hits &= hits - np.uint64(1)
