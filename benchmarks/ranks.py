@@ -177,14 +177,21 @@ def compare(kind, n, d, count, repeats):
     }
 
 
+def ratios(r):
+    """Several processes over one, by the clock and by the processor."""
+    clock, processor = ((r["several"][name], r["one"][name]) for name in ("seconds", "processor_seconds"))
+    return (
+        f"{clock[0] / clock[1]:.2f} ({clock[0]:.1f} of {clock[1]:.1f} s)",
+        f"**{processor[0] / processor[1]:.2f}** ({processor[0]:.1f} of {processor[1]:.1f} s)",
+    )
+
+
 def training_row(r):
     """Three epochs of a method."""
     one, several = r["one"], r["several"]
-    clock, processor = ((several[name], one[name]) for name in ("seconds", "processor_seconds"))
     cells = [
         r["method"],
-        f"{clock[0] / clock[1]:.2f} ({clock[0]:.1f} of {clock[1]:.1f} s)",
-        f"**{processor[0] / processor[1]:.2f}** ({processor[0]:.1f} of {processor[1]:.1f} s)",
+        *ratios(r),
         f"{r['apart']:.0e}",
         f"{r['sent_mb'] / r['steps_taken']:.2f} MB" if "sent_mb" in r else "not counted",
         f"{several['working_mb']:.0f} of {one['working_mb']:.0f} MB",
@@ -226,13 +233,11 @@ def table(records, training, found):
 def row(r):
     """One set: ratios first."""
     one, several = r["one"], r["several"]
-    clock, processor = ((several[name], one[name]) for name in ("seconds", "processor_seconds"))
     cells = [
         r["kind"],
         f"{r['n']:,}",
         "the same" if r["same_labels"] else "**differ**",
-        f"{clock[0] / clock[1]:.2f} ({clock[0]:.1f} of {clock[1]:.1f} s)",
-        f"**{processor[0] / processor[1]:.2f}** ({processor[0]:.1f} of {processor[1]:.1f} s)",
+        *ratios(r),
         *(f"{several['steps'][step]:.1f} of {one['steps'][step]:.1f} s" for step in STEPS[:3]),
         f"{r['sent_mb']:.0f} MB, {r['sent_mb'] * 1e6 / r['n'] / r['ranks']:.0f} bytes a row and rank",
         f"{several['working_mb']:.0f} of {one['working_mb']:.0f} MB",
